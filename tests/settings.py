@@ -1,0 +1,25 @@
+"""The console's settings in a temporary data folder, with cheap passwords and a database file threads can share."""
+
+import os
+import tempfile
+
+# A worker of a parallel run has its own folder; the environment is read when the settings are imported.
+os.environ["STACK_CONSOLE_DATA_DIR"] = tempfile.mkdtemp(prefix="stack-console-test-")
+for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG"):
+    os.environ.pop(name, None)
+os.environ.setdefault("EMBEDDED_MODELS", "0")
+os.environ.setdefault("API_RATE", "")
+
+from stack_console.settings import *  # noqa: E402, F403
+from stack_console.settings import DATA_DIR, DATABASES, LOGGING, REDIS_URL  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Units of work run on threads with connections of their own, so memory will not do.
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"
+LOGGING["root"]["level"] = "WARNING"
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if REDIS_URL and WORKER:
+    CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] += WORKER  # noqa: F405

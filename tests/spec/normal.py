@@ -1,0 +1,80 @@
+"""One normal form for JSON Schemas, so that two documents that mean the same compare as equal.
+
+References are followed, words for people are dropped, unions are flat and sorted. Bounds on numbers and lengths are
+dropped too: the contract has none, and ours only say earlier what a request is refused for anyway.
+"""
+
+import json
+from typing import Any
+
+Json = Any
+FOR_PEOPLE = {"title", "description", "examples", "example", "discriminator", "contentMediaType"}
+BOUNDS = {
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems",
+    "pattern",
+}  # fmt: skip
+ANYTHING: dict[str, str] = {"anything": "goes"}
+SIX_TYPES = {"null", "boolean", "number", "string", "array", "object"}
+
+
+def plain(schema: Json, document: Json, above: tuple[str, ...] = ()) -> Json:
+    """Return the normal form of a schema of an OpenAPI document."""
+    if schema in (True, {}):
+        return ANYTHING
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _followed(schema["$ref"], document, above)
+    if "const" in schema or len(schema.get("enum", [])) == 1:
+        return {"const": schema.get("const", schema.get("enum", [None])[0])}
+    options = schema.get("oneOf") or schema.get("anyOf")
+    if options:
+        return _union(options, document, above) | _default(schema)
+    found = {
+        key: _value(key, value, document, above)
+        for key, value in schema.items()
+        if key not in FOR_PEOPLE | BOUNDS and not (key == "default" and value is None)
+    }
+    if "properties" in found:
+        # A constant is there whatever a document says of it: it names the variant.
+        constants = {name for name, field in found["properties"].items() if "const" in field}
+        found["required"] = sorted({*found.get("required", []), *constants})
+    return found
+
+
+def without_null(schema: Json) -> Json:
+    """Return a parameter's schema without the null that stands for "not given"."""
+    options = schema.get("union") if isinstance(schema, dict) else None
+    if not options or {"type": "null"} not in options:
+        return schema
+    rest = [option for option in options if option != {"type": "null"}]
+    return rest[0] if len(rest) == 1 else {**schema, "union": rest}
+
+
+def _followed(ref: str, document: Json, above: tuple[str, ...]) -> Json:
+    name = ref.rsplit("/", 1)[-1]
+    if name in above:
+        return {"again": name}
+    return plain(document["components"]["schemas"][name], document, (*above, name))
+
+
+def _union(options: list[Json], document: Json, above: tuple[str, ...]) -> Json:
+    flat: list[Json] = []
+    for option in (plain(one, document, above) for one in options):
+        flat += option["union"] if isinstance(option, dict) and "union" in option else [option]
+    if {one.get("type") for one in flat if len(one) == 1} >= SIX_TYPES:
+        return ANYTHING
+    once = {json.dumps(one, sort_keys=True): one for one in flat}
+    return {"union": [once[key] for key in sorted(once)]} if len(once) > 1 else flat[0]
+
+
+def _default(schema: Json) -> Json:
+    return {"default": schema["default"]} if schema.get("default") is not None else {}
+
+
+def _value(key: str, value: Json, document: Json, above: tuple[str, ...]) -> Json:
+    if key == "properties":
+        return {name: plain(field, document, above) for name, field in value.items()}
+    if key in ("items", "additionalProperties"):
+        return plain(value, document, above)
+    return sorted(value) if key in ("required", "enum") else value
