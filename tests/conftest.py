@@ -1,0 +1,186 @@
+"""People and things every test may ask for: roles, keys, clients of the API, an agent, a session, a running console."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from django.db import connection, connections, transaction
+from django.test import TransactionTestCase
+
+from tests import build
+from tests.processes import Console, ModelServer
+
+Line = dict[str, Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the folder they stand in, and leave out what this machine cannot run."""
+    chromium = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+    scaled = os.environ.get("DATABASE_URL", "").startswith("postgres") and os.environ.get("REDIS_URL")
+    for item in items:
+        for name in ("browser", "client", "scale"):
+            if f"/tests/{name}/" in str(item.path):
+                item.add_marker(name)
+        if item.get_closest_marker("browser") and not chromium.exists():
+            item.add_marker(pytest.mark.skip(reason=f"no Chromium at {chromium}: apt-get install chromium"))
+        if item.get_closest_marker("scale") and not scaled:
+            item.add_marker(pytest.mark.skip(reason="needs DATABASE_URL (Postgres) and REDIS_URL: make test-scale"))
+
+
+def _empty_tables(case: TransactionTestCase) -> None:
+    """Undo a test that committed: empty the tables that hold rows.
+
+    Django would flush all of them and make content types and permissions anew, which takes longer than most tests.
+    """
+    kept = {"django_migrations", "django_content_type", "auth_permission"}
+    names = [name for name in connection.introspection.django_table_names(only_existing=True) if name not in kept]
+    quoted = {name: connection.ops.quote_name(name) for name in names}
+    with connection.cursor() as cursor:
+        asked = (f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {quoted[name]})" for name in names)
+        cursor.execute(" UNION ALL ".join(asked))
+        full = [row[0] for row in cursor.fetchall()]
+        with transaction.atomic():
+            for name in full:
+                cursor.execute(f"DELETE FROM {quoted[name]}")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Make the test database; give back the connections of the console's threads before it goes."""
+    TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[method-assign]
+    yield
+    from apps.core import db
+
+    with django_db_blocker.unblock():
+        db.close_all()
+        connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    """Forget what the process keeps between requests: caches, backends, known models."""
+    yield
+    build.forget()
+
+
+@pytest.fixture
+def people(transactional_db: None) -> dict[str, Any]:
+    """A person of each role, by role."""
+    return {role: build.user(role) for role in ("viewer", "operator", "admin")}
+
+
+@pytest.fixture
+def viewer(people: dict[str, Any]) -> Any:
+    """A person who may read."""
+    return people["viewer"]
+
+
+@pytest.fixture
+def operator(people: dict[str, Any]) -> Any:
+    """A person who may work."""
+    return people["operator"]
+
+
+@pytest.fixture
+def admin(people: dict[str, Any]) -> Any:
+    """A person who may do everything."""
+    return people["admin"]
+
+
+@pytest.fixture
+def scripted(transactional_db: None) -> Callable[..., str]:
+    """Give the model ``scripted/scripted`` its lines; return its name."""
+
+    def play(*lines: Line | str, **config: Any) -> str:
+        script = [{"text": line} if isinstance(line, str) else line for line in lines]
+        return build.scripted_model(script, **config)
+
+    return play
+
+
+@pytest.fixture
+def model(scripted: Callable[..., str]) -> str:
+    """The name of a model that says back what it was told."""
+    return scripted()
+
+
+@pytest.fixture
+def agent(model: str) -> Any:
+    """An agent on the echoing model."""
+    return build.agent(model=model)
+
+
+@pytest.fixture
+def session(agent: Any) -> Any:
+    """A session of the agent."""
+    return build.session(agent)
+
+
+@pytest.fixture
+async def client_for(transactional_db: None) -> AsyncIterator[Callable[..., httpx2.AsyncClient]]:
+    """Make HTTP clients of the whole ASGI application, with an API key of a role or, for "", without one."""
+    from stack_console.asgi import application
+
+    made: list[httpx2.AsyncClient] = []
+
+    def client(role: str = "operator", **headers: str) -> httpx2.AsyncClient:
+        transport = httpx2.ASGITransport(app=application)  # type: ignore[arg-type]
+        if role:
+            headers["Authorization"] = f"Bearer {tokens[role]}"
+        made.append(httpx2.AsyncClient(transport=transport, base_url="http://testserver", headers=headers, timeout=30))
+        return made[-1]
+
+    tokens = await asyncio.to_thread(_keys)
+    yield client
+    for one in made:
+        await one.aclose()
+    await turns_to_end()
+
+
+def _keys() -> dict[str, str]:
+    try:
+        return {role: build.key(role) for role in ("viewer", "operator", "admin")}
+    finally:
+        connections.close_all()
+
+
+async def turns_to_end(seconds: float = 5) -> None:
+    """Wait for what the server still does after the last answer: turns that nobody reads any more."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=seconds)
+
+
+@pytest.fixture
+def api(client_for: Callable[..., httpx2.AsyncClient]) -> httpx2.AsyncClient:
+    """The API for an operator's program."""
+    return client_for("operator")
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[ModelServer]:
+    """A model server that costs nothing."""
+    server = ModelServer().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def console(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """A running console every test of the run shares: leave no rule of it changed."""
+    one = Console(tmp_path_factory.mktemp("console"), model_server).prepare().start()
+    yield one
+    one.remove()
+
+
+@pytest.fixture
+def own_console(tmp_path: Path) -> Iterator[Console]:
+    """A running console, with a model server of its own, that a test may kill."""
+    one = Console(tmp_path, ModelServer().start()).prepare().start()
+    yield one
+    one.remove()
+    one.models.stop()
