@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from apps.accounts.principals import Principal
 from apps.accounts.models import AuditLine
+from apps.accounts.principals import Principal
 
 
 def note(actor: Principal, action: str, kind: str, object_id: str, **detail: Any) -> None:
-    """Write the line of a change; call it inside the change's own transaction, so that neither is kept without the other.
+    """Write the line of a change; call it inside the change's own transaction, so that both are kept or neither.
 
-    ``action`` is a verb (``create``, ``delete``), ``kind`` the thing's name in the API (``agent``); ``detail`` holds JSON
-    values worth reading later and never a secret.
+    ``action`` is a verb (``create``, ``delete``), ``kind`` the thing's name in the API (``agent``); ``detail`` holds
+    JSON values worth reading later and never a secret.
     """
     AuditLine.objects.create(
         actor=actor.name[:150],

@@ -21,6 +21,8 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Admin"
 
 
+THEMES = {"system": "Like the system", "light": "Light", "dark": "Dark"}
+NAVS = {"auto": "Automatic", "full": "Words", "rail": "Icons"}
 RANKS = {role.value: rank for rank, role in enumerate(Role)}
 
 
@@ -34,7 +36,9 @@ class UserManager(DjangoUserManager["User"]):
 
     use_in_migrations = False
 
-    def create_superuser(self, username: str, email: str | None = None, password: str | None = None, **extra: Any) -> "User":
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **extra: Any
+    ) -> "User":
         """Make an administrator; ``createsuperuser`` calls it."""
         return super().create_superuser(username, email, password, **{"role": Role.ADMIN, **extra})
 
@@ -51,20 +55,18 @@ class User(AbstractUser):
     """A person with one role and a few preferences."""
 
     role = models.CharField(max_length=10, choices=Role, default=Role.VIEWER)
-    theme = models.CharField(
-        max_length=6, choices={"system": "Like the system", "light": "Light", "dark": "Dark"}, default="system"
-    )
+    theme = models.CharField(max_length=6, choices=THEMES, default="system")
     time_zone = models.CharField(max_length=64, blank=True, help_text="An IANA name; empty is the browser's own zone.")
-    nav = models.CharField(max_length=4, choices={"auto": "Automatic", "full": "Words", "rail": "Icons"}, default="auto")
+    nav = models.CharField(
+        "menu", max_length=4, choices=NAVS, default="auto", help_text="Automatic folds it on pages that need the width."
+    )
     shortcuts = models.BooleanField("single-key shortcuts", default=True)
 
-    # Nobody is asked for an address: the console sends no mail.
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         ordering = ("username",)
-        constraints = [models.CheckConstraint(condition=Q(role__in=Role.values), name="user_role_known")]
+        constraints = (models.CheckConstraint(condition=Q(role__in=Role.values), name="user_role_known"),)
 
     def can(self, needed: str) -> bool:
         """Return whether this person's role is ``needed`` or more."""
@@ -122,7 +124,7 @@ class ApiKey(models.Model):
     class Meta:
         verbose_name = "API key"
         ordering = (F("revoked_at").desc(nulls_first=True), "-created_at")
-        constraints = [models.CheckConstraint(condition=Q(role__in=Role.values), name="api_key_role_known")]
+        constraints = (models.CheckConstraint(condition=Q(role__in=Role.values), name="api_key_role_known"),)
 
     def __str__(self) -> str:
         return f"{self.name} (sc_{self.prefix}…)"
@@ -151,7 +153,7 @@ class AuditLine(models.Model):
 
     class Meta:
         ordering = ("-pk",)
-        indexes = [models.Index(fields=("kind", "object_id"), name="audit_object")]
+        indexes = (models.Index(fields=("kind", "object_id"), name="audit_object"),)
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.kind} {self.object_id}"

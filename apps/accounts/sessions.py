@@ -40,6 +40,7 @@ def refuse_forged(request: HttpRequest) -> None:
         return
     check = _Csrf(lambda _: HttpResponseForbidden())
     check.process_request(request)
-    reason = check.process_view(request, lambda _: None, (), {})
+    reason = check.process_view(request, HttpResponseForbidden, (), {})
     if reason:
-        raise Forbidden(f"CSRF check failed: {str(reason).rstrip('.')}. Send the page's token as X-CSRFToken, or use an API key.")
+        why = str(reason).rstrip(".")
+        raise Forbidden(f"CSRF check failed: {why}. Send the page's token as X-CSRFToken, or use an API key.")

@@ -1,9 +1,8 @@
 """Make an API key from the terminal: the key alone goes to standard output."""
 
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
 from apps.accounts import keys
@@ -16,7 +15,7 @@ class Command(BaseCommand):
 
     help = "Make an API key and print it. It is shown once; only a hash is kept."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         """Name and role."""
         parser.add_argument("name")
         parser.add_argument("--role", choices=Role.values, default=Role.OPERATOR.value)
