@@ -1,0 +1,10 @@
+"""The console app."""
+
+from django.apps import AppConfig
+
+
+class ConsoleConfig(AppConfig):
+    """Registers the app with Django."""
+
+    name = "apps.console"
+    label = "console"

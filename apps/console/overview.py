@@ -1,0 +1,124 @@
+"""The numbers and rows of the first page, in a fixed number of queries however much there is."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.utils.timezone import now
+
+from apps.agents.models import Agent, Pending, Session, Status, Turn
+from apps.inference.models import Model, ModelType
+from apps.providers.models import Provider
+
+SHOWN = 5
+DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Turns of the last 24 hours in four numbers; an unknown one is None."""
+
+    turns: int
+    failed: int
+    p95_s: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+
+    @property
+    def error_rate(self) -> float | None:
+        """The share of turns that failed; unknown without turns."""
+        return self.failed / self.turns if self.turns else None
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens in and out together."""
+        if self.tokens_in is None and self.tokens_out is None:
+            return None
+        return (self.tokens_in or 0) + (self.tokens_out or 0)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the first page shows."""
+
+    numbers: Numbers
+    waiting: list[Pending]
+    running: list[Turn]
+    failed: list[Turn]
+    sessions: list[Session]
+    providers: list[Provider]
+    steps: list["Step"] = field(default_factory=list)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the card with the first steps has done its work."""
+        return all(step.is_done for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the first steps; it is done when the rows say so."""
+
+    name: str
+    text: str
+    path: str
+    is_done: bool
+
+
+def overview() -> Overview:
+    """Return the first page's content, read from the rows."""
+    since = now() - DAY
+    turns = Turn.objects.select_related("session__agent")
+    waiting = Pending.objects.filter(turn__status=Status.WAITING).select_related("turn__session__agent")
+    return Overview(
+        numbers=_numbers(since),
+        waiting=list(waiting.order_by("asked_at")[:SHOWN]),
+        running=list(turns.filter(status=Status.RUNNING).order_by("-id")[:SHOWN]),
+        failed=list(turns.filter(status=Status.FAILED, started_at__gte=since).order_by("-id")[:SHOWN]),
+        sessions=list(_sessions()),
+        providers=list(Provider.objects.order_by("provider_id")),
+        steps=_steps(),
+    )
+
+
+def _numbers(since: Any) -> Numbers:
+    turns = Turn.objects.filter(started_at__gte=since)
+    sums = turns.aggregate(
+        turns=Count("id"),
+        failed=Count("id", filter=Q(status=Status.FAILED)),
+        tokens_in=Sum("input_tokens"),
+        tokens_out=Sum("output_tokens"),
+    )
+    return Numbers(p95_s=_p95(turns.filter(completed_at__isnull=False, waiting_since=None)), **sums)
+
+
+def _p95(turns: Any) -> float | None:
+    """Return the 95th percentile of turn times from the newest thousand; waiting for a person is not counted."""
+    pairs = turns.order_by("-id").values_list("started_at", "completed_at")[:1000]
+    spans = sorted((end - start).total_seconds() for start, end in pairs)
+    return spans[min(len(spans) - 1, int(len(spans) * 0.95))] if spans else None
+
+
+def _sessions() -> Any:
+    last = Turn.objects.filter(session=OuterRef("pk")).order_by("-id")
+    rows = Session.objects.select_related("agent").order_by("-last_used_at")[:SHOWN]
+    # Counted only for the few sessions shown: a join over all turns would grow with the history.
+    turns = Turn.objects.filter(session=OuterRef("pk")).order_by().values("session")
+    return rows.annotate(
+        last_status=Subquery(last.values("status")[:1]),
+        turn_count=Subquery(turns.annotate(n=Count("pk")).values("n")),
+        tokens=Subquery(turns.annotate(n=Sum(F("input_tokens") + F("output_tokens"))).values("n")),
+    )
+
+
+def _steps() -> list[Step]:
+    first = Session.objects.select_related("agent").order_by("-last_used_at").first()
+    chat = f"/chat/{first.agent.agent_id}/{first.session_id}/" if first else "/chat/"
+    has_model = Model.objects.offered().filter(model_type=ModelType.LLM).exists()
+    return [
+        Step("Model", "a language model answers", "/models/", has_model),
+        Step("Agent", "who answers, and how", "/agents/new/", Agent.objects.exists()),
+        Step("Chat", "ask, and watch each step", chat, Turn.objects.filter(status=Status.COMPLETED).exists()),
+        Step("Answer a tool call", "the agent asks, you answer", "/waiting/", Turn.objects.exclude(answered_by="").exists()),
+    ]

@@ -1,0 +1,148 @@
+// What every page can do beside links and forms: times, colours, dialogs, copying, messages, keys. Pages work without it.
+(() => {
+"use strict";
+const doc = document, body = doc.body, root = doc.documentElement;
+const all = (selector, from = doc) => from.querySelectorAll(selector);
+const csrf = () => JSON.parse(body.getAttribute("hx-headers") || "{}")["x-csrftoken"];
+
+// Times: the server writes UTC, the reader sees their zone; relative ones move on every half minute
+const zone = { timeZone: body.dataset.zone || undefined };
+const format = (options) => new Intl.DateTimeFormat("en-GB", { ...options, ...zone });
+const clock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const minutes = format({ hour: "2-digit", minute: "2-digit" });
+const day = format({ day: "numeric", month: "short" });
+const dated = format({ day: "numeric", month: "short", year: "numeric" });
+const full = format({ dateStyle: "long", timeStyle: "long" });
+const DAY = 86400e3;
+
+function ago(span) {
+  if (span < 60e3) return "now";
+  if (span < 3600e3) return Math.floor(span / 60e3) + " min";
+  if (span < DAY) return Math.floor(span / 3600e3) + " h";
+  return Math.floor(span / DAY) + " d";
+}
+function at(moment, now) {
+  if (dated.format(moment) === dated.format(now)) return clock.format(moment);
+  if (moment.getFullYear() === now.getFullYear()) return `${day.format(moment)}, ${minutes.format(moment)}`;
+  return dated.format(moment);
+}
+function tellTimes(from = doc) {
+  const now = new Date();
+  for (const time of all("time[data-when]", from)) {
+    const moment = new Date(time.dateTime);
+    const words = time.dataset.when === "ago" ? ago(now - moment) : at(moment, now);
+    if (time.textContent !== words) time.textContent = words;
+    time.title = `${full.format(moment)} (${moment.toISOString().slice(0, 19).replace("T", " ")} UTC)`;
+  }
+}
+setInterval(() => doc.hidden || tellTimes(), 30e3);
+
+// Colours and menu: shown at once, kept by the server
+function keep(form, name, value) {
+  const data = new FormData(form);
+  data.set(name, value);
+  fetch(form.action, { method: "POST", body: data, headers: { "X-Quiet": "1" } }).catch(() => {});
+}
+doc.addEventListener("submit", (event) => {
+  const form = event.target, button = event.submitter;
+  if (form.id === "theme-menu" && button) {
+    event.preventDefault();
+    if (button.value === "system") delete root.dataset.theme; else root.dataset.theme = button.value;
+    for (const one of all("button", form)) one.setAttribute("aria-pressed", one === button);
+    const opener = doc.querySelector("[popovertarget=theme-menu]");
+    opener.setAttribute("aria-label", "Theme: " + button.value);
+    opener.querySelector("use").setAttribute("href", button.querySelector("use").getAttribute("href"));
+    form.hidePopover?.();
+    keep(form, "theme", button.value);
+  }
+  if (form.matches("[data-nav-form]")) {
+    event.preventDefault();
+    const wide = doc.getElementById("nav").offsetWidth > 100;
+    body.dataset.nav = wide ? "rail" : "full";
+    keep(form, "nav", body.dataset.nav);
+    nameNav();
+  }
+  if (form.method !== "dialog") saving = true;
+});
+function nameNav() {
+  const button = doc.querySelector("[data-nav-form] button"), wide = doc.getElementById("nav")?.offsetWidth > 100;
+  button?.setAttribute("aria-label", wide ? "Fold the menu to icons" : "Show words in the menu");
+}
+
+// Messages
+function toast(text, tone = "info") {
+  const place = doc.getElementById("toaster"), box = doc.getElementById("toast-form").content.cloneNode(true).firstElementChild;
+  const icons = { error: "circle-x", success: "circle-check", warning: "triangle-alert" };
+  const use = box.querySelector("use");
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#" + (icons[tone] || "info")));
+  box.querySelector("p").textContent = text;
+  place.append(box);
+  if (tone !== "error") setTimeout(() => box.remove(), 8000);
+}
+doc.addEventListener("toast", (event) => toast(event.detail.text || event.detail.value, event.detail.tone));
+doc.addEventListener("htmx:responseError", (event) => {
+  const answer = event.detail.xhr, where = answer.getResponseHeader("x-request-id");
+  toast(`The server answered ${answer.status}.` + (where ? ` Request ${where}` : " Try again."), "error");
+});
+doc.addEventListener("htmx:sendError", () => toast("The server cannot be reached. Nothing was sent.", "error"));
+
+// One click handler for the parts that need one
+async function copy(button) {
+  const from = button.dataset.copyFrom && doc.querySelector(button.dataset.copyFrom);
+  const text = from ? (from.value ?? from.innerText) : button.dataset.copy;
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("Copied", "success");
+  } catch {
+    toast("The browser did not allow copying.", "error");
+  }
+}
+function reveal(button) {
+  const field = doc.querySelector(button.dataset.reveal), shown = field.type === "password";
+  field.type = shown ? "text" : "password";
+  button.setAttribute("aria-pressed", shown);
+}
+doc.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy],[data-copy-from],[data-dialog],[data-close],[data-close-toast],[data-reveal]");
+  if (!button) return;
+  const data = button.dataset, dialog = data.dialog && doc.getElementById(data.dialog);
+  if (dialog) { event.preventDefault(); button.closest("[popover]")?.hidePopover(); dialog.showModal(); }
+  if ("close" in data && button.closest("dialog")) { event.preventDefault(); button.closest("dialog").close(); }
+  if ("closeToast" in data) button.closest("[data-toast]").remove();
+  if ("copy" in data || "copyFrom" in data) copy(button);
+  if ("reveal" in data) reveal(button);
+});
+
+// Typed text is not lost by leaving
+let saving = false;
+doc.addEventListener("input", (event) => { const form = event.target.closest("form[data-unsaved]"); if (form) form.dataset.unsaved = "yes"; });
+addEventListener("beforeunload", (event) => { if (!saving && doc.querySelector("form[data-unsaved=yes]")) event.preventDefault(); });
+
+// Keys: / filter, ? help, j and k through a list, Esc leaves a field
+function step(by) {
+  const items = [...all("[data-item]")].filter((item) => item.offsetParent);
+  const here = items.findIndex((item) => item.contains(doc.activeElement));
+  const next = items[Math.max(0, Math.min(items.length - 1, here + by))];
+  (next?.matches("a,button") ? next : next?.querySelector("a,button"))?.focus();
+}
+doc.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.closest("input,textarea,select,[contenteditable]");
+  if (event.key === "Escape" && typing && !event.target.closest("dialog,[popover]")) typing.blur();
+  if (typing || "noKeys" in body.dataset || doc.querySelector("dialog[open]")) return;
+  const acts = {
+    "/": () => doc.querySelector("[data-filter]")?.focus(),
+    "?": () => doc.getElementById("shortcuts")?.showModal(),
+    j: () => step(1),
+    k: () => step(-1),
+  };
+  if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
+});
+
+doc.addEventListener("htmx:load", (event) => tellTimes(event.detail.elt));
+addEventListener("resize", nameNav);
+tellTimes();
+nameNav();
+doc.querySelector("[data-ui=form-errors]")?.focus();
+window.consoleUI = { toast, csrf, tellTimes };
+})();
