@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
 from apps.core.content import InterleavedContent
@@ -13,6 +13,7 @@ ToolName = Annotated[BuiltinTool | str, Field(union_mode="left_to_right")]
 StopReason = Literal["end_of_turn", "end_of_message", "out_of_tokens"]
 ToolChoice = Literal["auto", "required", "none"]
 ToolPromptFormat = Literal["json", "function_tag", "python_list"]
+ModelType = Literal["llm", "embedding", "rerank"]
 
 
 class ToolCall(SpecModel):
@@ -65,7 +66,10 @@ class ToolDef(SpecModel):
 def _schema_of(parameters: list[dict[str, Any]]) -> dict[str, Any]:
     properties = {}
     for parameter in parameters:
-        described = {"type": parameter.get("parameter_type") or "string", "description": parameter.get("description") or ""}
+        described = {
+            "type": parameter.get("parameter_type") or "string",
+            "description": parameter.get("description") or "",
+        }
         extra = {key: parameter[key] for key in ("default", "items", "title") if parameter.get(key) is not None}
         properties[parameter["name"]] = described | extra
     required = [p["name"] for p in parameters if p.get("required", True) and p.get("default") is None]
@@ -196,3 +200,69 @@ class ToolConfig(SpecModel):
     tool_choice: Annotated[ToolChoice | str, Field(union_mode="left_to_right")] = "auto"
     tool_prompt_format: ToolPromptFormat | None = None
     system_message_behavior: Literal["append", "replace"] = "append"
+
+
+class Model(SpecModel):
+    """A model that can be addressed."""
+
+    identifier: str
+    provider_resource_id: str | None = None
+    provider_id: str
+    type: Literal["model"] = "model"
+    metadata: dict[str, Any]
+    model_type: ModelType = "llm"
+
+
+class ListModelsResponse(SpecModel):
+    """Every model that can be addressed."""
+
+    data: list[Model]
+
+
+class RegisterModelRequest(SpecModel):
+    """The body that registers a model under a name of its own."""
+
+    model_id: str = Field(min_length=1, max_length=300)
+    provider_model_id: str | None = Field(default=None, max_length=300)
+    provider_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    model_type: ModelType | None = None
+
+
+class OpenAIParams(SpecModel):
+    """The base of OpenAI's bodies: what is not named here is passed to the model server as it is."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    model: str = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def read_strictly(cls, data: Any) -> Any:
+        """Drop nulls; refuse no name: model servers take parameters of their own."""
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class OpenaiChatCompletionRequest(OpenAIParams):
+    """The body of a chat completion."""
+
+    messages: list[dict[str, Any]] = Field(min_length=1)
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    stop: str | list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class OpenaiEmbeddingsRequest(OpenAIParams):
+    """The body of an embedding call."""
+
+    input: str | list[str] | list[int] | list[list[int]]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(default=None, ge=1)
+    user: str | None = None

@@ -1,0 +1,94 @@
+"""Answers in pieces and answers in one: OpenAI chunks made, joined and read."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+Chunk = dict[str, Any]
+
+
+class Answer:
+    """Makes the chunks of one answer: they share an id, a time and a model."""
+
+    def __init__(self, model: str) -> None:
+        self._frame = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def delta(self, delta: dict[str, Any], finish_reason: str | None = None) -> Chunk:
+        """Return a chunk with this delta."""
+        return {**self._frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+    def text(self, text: str) -> Chunk:
+        """Return a chunk of text."""
+        return self.delta({"content": text})
+
+    def call(self, index: int, call_id: str, name: str, arguments: str) -> Iterator[Chunk]:
+        """Yield the chunks of one tool call: its opening, then its arguments."""
+        opening = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+        yield self.delta({"role": "assistant", "content": None, "tool_calls": [opening]})
+        yield self.delta({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+
+    def usage(self, usage: dict[str, Any]) -> Chunk:
+        """Return the last chunk, which carries what was counted."""
+        return {**self._frame, "choices": [], "usage": usage}
+
+
+def new_call_id() -> str:
+    """Return a fresh id for a tool call."""
+    return f"call_{secrets.token_hex(12)}"
+
+
+def count(input_tokens: int, output_tokens: int) -> dict[str, int]:
+    """Return token counts in OpenAI's shape."""
+    total = input_tokens + output_tokens
+    return {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": total}
+
+
+async def joined(chunks: AsyncIterator[Chunk]) -> dict[str, Any]:
+    """Return the chunks of one answer as a whole chat completion."""
+    whole: dict[str, Any] = {}
+    text: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    finish_reason = None
+    async for chunk in chunks:
+        whole = {**{key: chunk[key] for key in ("id", "created", "model") if key in chunk}, **whole}
+        if chunk.get("usage"):
+            whole["usage"] = chunk["usage"]
+        for choice in chunk.get("choices", ())[:1]:
+            delta = choice.get("delta") or {}
+            text.append(delta.get("content") or "")
+            for piece in delta.get("tool_calls") or ():
+                _add_piece(calls, piece)
+            finish_reason = choice.get("finish_reason") or finish_reason
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or (None if calls else "")}
+    if calls:
+        message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason or "stop", "logprobs": None}
+    return {"object": "chat.completion", **whole, "choices": [choice]}
+
+
+def _add_piece(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
+    function = piece.get("function") or {}
+    call = calls.setdefault(
+        piece.get("index", 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+    )
+    call["id"] = piece.get("id") or call["id"]
+    call["function"]["name"] += function.get("name") or ""
+    call["function"]["arguments"] += function.get("arguments") or ""
+
+
+def text_of(content: Any) -> str:
+    """Return the words of a message's content, its pictures left out."""
+    if isinstance(content, list):
+        return "\n".join(part.get("text", "") for part in content if isinstance(part, dict) and part.get("text"))
+    return content or ""
+
+
+def last_question(messages: list[dict[str, Any]]) -> str:
+    """Return the words of the last message of a person."""
+    return next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")

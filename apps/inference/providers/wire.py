@@ -1,0 +1,190 @@
+"""The line to an OpenAI-compatible server: over the network or a local socket, streams read raw, failures named.
+
+The ``openai`` client sends and receives; only its parsing of streams is left out, which costs several times the rest.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pydantic_core import from_json, to_json
+
+from apps.core.errors import ProviderError
+from apps.inference.completions import Chunk
+from apps.providers.models import HIDDEN
+
+NO_KEY = (
+    "none"  # given explicitly, or the client would take OPENAI_API_KEY of the environment to a server it is not for
+)
+TEXT_LIMIT = 600
+
+
+class Wire:
+    """One server and how to speak with it; holds one client for each event loop that uses it."""
+
+    def __init__(
+        self, name: str, base_url: str, api_key: str = "", *, connect_s: float, silence_s: float, socket: str = ""
+    ) -> None:
+        self.name = name
+        self.base_url = base_url
+        self._api_key = api_key or NO_KEY
+        self._connect_s, self._silence_s, self._socket = connect_s, silence_s, socket
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+
+    async def get(self, path: str, timeout_s: float | None = None) -> Any:
+        """Return the JSON answer of a GET; raises ProviderError."""
+        return self._read(await self._send("get", path, None, stream=False, timeout_s=timeout_s))
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the JSON answer of a POST; raises ProviderError."""
+        return self._read(await self._send("post", path, body, stream=False))
+
+    async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+        """Yield the JSON frames of a streamed answer; raises ProviderError, also when it ends before its end.
+
+        Closing the iterator closes the connection, which cancels the generation at the server.
+        """
+        import httpx2
+
+        response = await self._send("post", path, body, stream=True)
+        finished = False
+        try:
+            rest = b""
+            async for part in response.aiter_bytes():
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    if not line.startswith(b"data:"):
+                        continue
+                    data = line[5:].strip()
+                    if data == b"[DONE]":
+                        return
+                    chunk = self._frame(data)
+                    choices = chunk.get("choices")
+                    finished = finished or bool(choices and choices[0].get("finish_reason"))
+                    yield chunk
+        except httpx2.TimeoutException:
+            raise self._silent() from None
+        except httpx2.HTTPError:
+            raise self._cut() from None
+        finally:
+            await response.aclose()
+        if not finished:
+            raise self._cut()
+
+    async def close(self) -> None:
+        """Close the client of the running loop and forget the others."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        self._clients.clear()
+        if client is not None:
+            await client.close()
+
+    async def _send(self, method: str, path: str, body: Any, *, stream: bool, timeout_s: float | None = None) -> Any:
+        import httpx2
+
+        client = await self._client()
+        options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
+        sent: dict[str, Any] = {} if body is None else {"content": to_json(body)}
+        if sent:
+            options["headers"] = {"Content-Type": "application/json"}
+        openai = import_module("openai")
+        # A kept connection may have been closed by the server meanwhile: that failure alone gets a second try.
+        for is_last_try in (False, True):
+            try:
+                return await getattr(client, method)(
+                    path, cast_to=httpx2.Response, options=options, stream=stream, **sent
+                )
+            except openai.APITimeoutError as error:
+                if isinstance(error.__cause__, httpx2.ConnectTimeout):
+                    raise self._unreachable("no connection in time") from None
+                raise self._silent() from None
+            except openai.APIConnectionError as error:
+                if is_last_try or isinstance(error.__cause__, httpx2.ConnectError):
+                    raise self._unreachable(self._clean(str(error.__cause__ or error))) from None
+            except openai.APIStatusError as error:
+                raise self._refused(error.status_code, error.response) from None
+        raise AssertionError("unreachable")
+
+    async def _client(self) -> Any:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            # Importing takes a second or two: not on the loop.
+            openai = await asyncio.to_thread(import_module, "openai")
+            client = self._clients.get(loop) or self._new_client(openai)
+            self._clients[loop] = client
+        return client
+
+    def _new_client(self, openai: Any) -> Any:
+        import httpx2
+
+        timeout = httpx2.Timeout(self._silence_s, connect=self._connect_s, pool=None)
+        http_client = None
+        if self._socket:
+            limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=20)
+            transport = httpx2.AsyncHTTPTransport(uds=self._socket, limits=limits, verify=False, trust_env=False)
+            http_client = httpx2.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+        return openai.AsyncOpenAI(
+            api_key=self._api_key, base_url=self.base_url, timeout=timeout, max_retries=0, http_client=http_client
+        )
+
+    def _read(self, response: Any) -> Any:
+        try:
+            return from_json(response.content)
+        except ValueError:
+            raise ProviderError(f"{self.name} answered something that is not JSON. Is the address right?") from None
+
+    def _frame(self, data: bytes) -> Chunk:
+        try:
+            frame = from_json(data)
+        except ValueError:
+            raise ProviderError(f"{self.name} sent a frame that is not JSON.") from None
+        if not isinstance(frame, dict):
+            raise ProviderError(f"{self.name} sent a frame that is not an object.")
+        error = frame.get("error")
+        if error:
+            text = error.get("message") if isinstance(error, dict) else error
+            raise ProviderError(f"{self.name} failed in the middle of its answer: {self._clean(str(text))}")
+        return frame
+
+    def _refused(self, status: int, response: Any) -> ProviderError:
+        text = self._clean(_said(response))
+        if status in (401, 403):
+            return ProviderError(
+                f"{self.name} refuses the key it is given ({status}). Enter a valid one in its settings."
+            )
+        if status == 404:
+            return ProviderError(f"{self.name} answers 404: {text or 'it has no such model or path'}", status=404)
+        if status == 429:
+            wait = response.headers.get("retry-after")
+            headers = {"Retry-After": wait} if wait else {}
+            return ProviderError(f"{self.name} is asked too often: {text}", status=429, headers=headers)
+        if status < 500:
+            return ProviderError(f"{self.name} refuses the request: {text or status}", status=400)
+        return ProviderError(f"{self.name} failed ({status}): {text or 'it does not say why'}")
+
+    def _unreachable(self, reason: str) -> ProviderError:
+        where = self._socket or self.base_url
+        return ProviderError(f"{self.name} cannot be reached at {where}: {reason or 'the connection failed'}.")
+
+    def _silent(self) -> ProviderError:
+        return ProviderError(f"{self.name} was silent for {self._silence_s:g} s.", status=504)
+
+    def _cut(self) -> ProviderError:
+        return ProviderError(f"{self.name} cut the connection in the middle of its answer.")
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._api_key, HIDDEN)[:TEXT_LIMIT] if self._api_key != NO_KEY else text[:TEXT_LIMIT]
+
+
+def _said(response: Any) -> str:
+    """Return the sentence in an error body, whatever its shape."""
+    try:
+        body = from_json(response.content)
+    except ValueError:
+        return str(response.text).strip()
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        return str(error.get("message") or error.get("detail") or error)
+    return str(error)

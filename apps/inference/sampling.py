@@ -1,0 +1,56 @@
+"""Sampling parameters and response formats as a chat-completions server takes them (SEMANTICS 1.9)."""
+
+from typing import Any
+
+from opentelemetry import trace
+
+from apps.inference.schemas import (
+    JsonSchemaResponseFormat,
+    ResponseFormat,
+    SamplingParams,
+    TopKSamplingStrategy,
+    TopPSamplingStrategy,
+)
+
+
+def chat_parameters(sampling: SamplingParams | None, response_format: ResponseFormat | None) -> dict[str, Any]:
+    """Return the OpenAI parameters of a call; a limit of 0 tokens is no limit and is not sent."""
+    sampling = sampling or SamplingParams()
+    parameters = _strategy(sampling)
+    if sampling.max_tokens:
+        parameters["max_tokens"] = sampling.max_tokens
+    if sampling.repetition_penalty != 1.0:
+        parameters["repetition_penalty"] = sampling.repetition_penalty
+    if sampling.stop:
+        parameters["stop"] = sampling.stop
+    return parameters | _format(response_format)
+
+
+def _strategy(sampling: SamplingParams) -> dict[str, Any]:
+    strategy = sampling.strategy
+    if isinstance(strategy, TopPSamplingStrategy):
+        chosen: dict[str, Any] = {"top_p": strategy.top_p}
+        return chosen if strategy.temperature is None else {"temperature": strategy.temperature, **chosen}
+    if isinstance(strategy, TopKSamplingStrategy):
+        # Not every server knows it; those that do not ignore it, and the trace says so.
+        trace.get_current_span().add_event("top_k is an extension: servers that do not know it ignore it")
+        return {"top_k": strategy.top_k}
+    return {"temperature": 0}
+
+
+def _format(response_format: ResponseFormat | None) -> dict[str, Any]:
+    if response_format is None:
+        return {}
+    if isinstance(response_format, JsonSchemaResponseFormat):
+        schema = response_format.json_schema
+        wrapped = {"name": _name(schema.get("title")), "schema": schema, "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": wrapped}}
+    return {"response_format": {"type": "grammar", "bnf": response_format.bnf}}
+
+
+def _name(title: Any) -> str:
+    """Return a schema's title as the name servers accept: letters, digits, dashes, at most 64."""
+    name = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in str(title or "")
+    )
+    return name[:64] or "response"
