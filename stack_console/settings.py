@@ -130,6 +130,7 @@ OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
 EMBEDDED_MODELS = env.bool("EMBEDDED_MODELS", default=True)
 EMBEDDED_IDLE_S = env.int("EMBEDDED_IDLE_S", default=900)
+WEIGHTS_CACHE = env.str("STACK_CONSOLE_WEIGHTS_CACHE", default="")  # a folder of weights to link from before fetching
 MODEL_TIMEOUT_S = env.int("MODEL_TIMEOUT_S", default=300)  # silence of a model server after which a call fails
 MODEL_CONNECT_S = env.int("MODEL_CONNECT_S", default=5)
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=20_000_000)
@@ -139,7 +140,6 @@ FETCH_ALLOWED_HOSTS = env.list("FETCH_ALLOWED_HOSTS", default=[])  # private hos
 # Turns
 TURN_HEARTBEAT_S = env.float("TURN_HEARTBEAT_S", default=1.0)
 TURN_LOST_AFTER_S = env.float("TURN_LOST_AFTER_S", default=20.0)
-EPHEMERAL_SESSION_TTL = env.int("EPHEMERAL_SESSION_TTL", default=0)  # seconds; 0 keeps every session
 
 # Accounts
 AUTH_USER_MODEL = "accounts.User"

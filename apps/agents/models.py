@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.timezone import now
 
+from apps.accounts import audit
+from apps.accounts.principals import Principal
 from apps.agents import schemas
 from apps.core.errors import NotFound
 from apps.core.fields import FastJSONField, SchemaField
@@ -94,14 +96,21 @@ class Session(models.Model):
         """The live topic on which the session's turns are announced."""
         return f"session:{self.session_id}"
 
-    def as_schema(self, turns: list["Turn"]) -> schemas.Session:
-        """Return the row with these turns as the API tells it."""
-        return schemas.Session(
-            session_id=self.session_id,
-            session_name=self.session_name,
-            turns=[turn.as_schema() for turn in turns],
-            started_at=self.started_at,
-        )
+    @classmethod
+    def open(cls, agent: Agent, name: str, by: Principal) -> "Session":
+        """Insert a session of this agent and return it; called inside a write."""
+        session = cls.objects.create(agent=agent, session_name=name, created_by_id=by.user_id)
+        audit.note(by, "create", "session", session.session_id, agent=agent.agent_id)
+        return session
+
+    def as_json(self, turns: list["Turn"]) -> dict[str, Any]:
+        """Return the row with these turns as the API's JSON."""
+        return {
+            "session_id": self.session_id,
+            "session_name": self.session_name,
+            "turns": [turn.as_json() for turn in turns],
+            "started_at": schemas.rfc3339(self.started_at),
+        }
 
 
 class Status(models.TextChoices):
@@ -152,6 +161,7 @@ class Turn(models.Model):
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     first_token_ms = models.FloatField(null=True, blank=True)
     trace_id = models.CharField(max_length=32, blank=True, db_index=True)
+    stop_requested = models.BooleanField(default=False, help_text="Asks the process that runs it to stop.")
     process = models.TextField(blank=True, help_text="Who runs it: host, process id and the time that process began.")
     live_from = models.BigIntegerField(default=0, help_text="The topic's number before the running part of the turn.")
     started_at = models.DateTimeField(default=now, editable=False)
@@ -181,12 +191,8 @@ class Turn(models.Model):
         """Whether nothing more will happen to it."""
         return self.status not in (Status.RUNNING, Status.WAITING)
 
-    def as_schema(self) -> schemas.Turn:
-        """Return the row with its steps as the API tells it; a running turn has an empty answer so far."""
-        return schemas.Turn.model_validate(self.as_json())
-
     def as_json(self) -> dict[str, Any]:
-        """Return the row with its steps as the API's JSON, without checking what was checked when it was stored."""
+        """Return the row with its steps as the API's JSON; a running turn has an empty answer so far."""
         open_answer = {"role": "assistant", "content": "", "stop_reason": "end_of_turn", "tool_calls": []}
         turn = {
             "turn_id": self.turn_id,
@@ -244,3 +250,15 @@ class Pending(models.Model):
     def __str__(self) -> str:
         return f"{self.tool_name} ({self.call_id})"
 
+
+def delete_agent(agent: Agent, by: Principal) -> None:
+    """Delete an agent with everything below it, and note how much that was; called inside a write."""
+    sessions = agent.sessions.count()
+    agent.delete()
+    audit.note(by, "delete", "agent", agent.agent_id, name=agent.name, sessions=sessions)
+
+
+def delete_session(session: Session, by: Principal) -> None:
+    """Delete a session with its turns and steps; called inside a write."""
+    session.delete()
+    audit.note(by, "delete", "session", session.session_id, name=session.session_name)

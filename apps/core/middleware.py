@@ -22,6 +22,8 @@ log = logging.getLogger("stack_console.request")
 tracer = trace.get_tracer("stack_console")
 Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 API_PATH = re.compile(r"/v1(alpha|beta)?(/|$)")
+# Paths of the experimental API as older clients know them (SEMANTICS 10).
+ALIAS_PATH = re.compile(r"/v1/(agents|datasets|datasetio|eval|post-training)(/|$)|/v1/telemetry/(traces|spans|metrics)(/|$)")
 # What the reference calls these operations' root spans; every other root is named after its route.
 NAMED_ROOTS = {"create_agent", "create_agent_session", "create_agent_turn", "resume_agent_turn"}
 
@@ -36,6 +38,11 @@ def api_boundary(get_response: Next) -> Next:
 
     async def boundary(request: HttpRequest) -> HttpResponseBase:
         request.request_id = new_id()  # type: ignore[attr-defined]
+
+        def owned() -> bool:
+            # A turn goes on after its response has begun, or after its caller left, and ends the span itself.
+            return getattr(request, "span_is_owned", False)
+
         with tracer.start_as_current_span(
             request.path, context=_caller(request), kind=SpanKind.SERVER, end_on_exit=False
         ) as span:
@@ -43,15 +50,15 @@ def api_boundary(get_response: Next) -> Next:
             try:
                 response = _as_error(request, await get_response(request))
             except BaseException as error:
-                span.set_status(Status(StatusCode.ERROR, str(error)))
-                span.end()
+                if not owned():
+                    span.set_status(Status(StatusCode.ERROR, str(error)))
+                    span.end()
                 raise
             _describe(span, request, response)
-            # A stream ends its span itself: the turn goes on after the response has begun.
-            if not getattr(response, "owns_span", False):
+            if not owned():
                 span.end()
         response["x-trace-id"] = format(span.get_span_context().trace_id, "032x")
-        if request.path.startswith("/v1/") and getattr(request, "is_alias", False):
+        if ALIAS_PATH.match(request.path):
             response["Deprecation"] = "true"
         log.debug("%s %s %s %.1f ms", request.method, request.path, response.status_code, (time.perf_counter() - began) * 1e3)
         return response

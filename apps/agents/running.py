@@ -1,0 +1,229 @@
+"""A turn while it runs in this process: drive it, record it step by step, announce it.
+
+The turn belongs to the server: its task ends with the turn, whoever stopped reading. Deltas are paint: they go to
+readers and, joined, to the live topic; the database hears of whole steps and, once a second, of the text so far.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from django.conf import settings
+from django.utils.timezone import now
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, Status, StatusCode
+
+from apps.agents import records, runtime, schemas
+from apps.agents.turn_state import Event, TurnState
+from apps.core import db, live
+from apps.core.errors import INTERNAL, ConsoleError
+
+log = logging.getLogger(__name__)
+JOIN_S = 0.033
+TURNS = "turns"  # the topic that hears of every turn that begins or ends
+
+_running: dict[int, "Running"] = {}
+_ticker: asyncio.Task[None] | None = None
+
+
+class Running:
+    """A turn of this process. Make it, ``subscribe`` if you want every event, then ``launch`` it."""
+
+    def __init__(self, row: int, topic: str, state: TurnState, span: Span) -> None:
+        self.row = row
+        self.topic = topic
+        self.state = state
+        self.span = span
+        self.failure: ConsoleError | None = None
+        self.turn: schemas.Turn | None = None
+        self.open_step: str | None = None
+        self.text: list[str] = []
+        self._readers: list[asyncio.Queue[schemas.Payload | None]] = []
+        self._outbox: list[live.Event] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._began = self._finishing = False
+        self._task: asyncio.Task[None] | None = None
+        self.done = asyncio.Event()
+
+    def launch(self) -> None:
+        """Start the turn's own task."""
+        global _ticker
+        _running[self.row] = self
+        token = context.attach(trace.set_span_in_context(self.span))
+        self._task = asyncio.create_task(self._run(), name=f"turn {self.state.turn_id}")
+        context.detach(token)
+        if _ticker is None or _ticker.done():
+            _ticker = asyncio.create_task(_beat(), name="turns' heartbeat")
+
+    def subscribe(self) -> asyncio.Queue[schemas.Payload | None]:
+        """Return a queue of every event from now on; None ends it, after which ``failure`` tells how."""
+        queue: asyncio.Queue[schemas.Payload | None] = asyncio.Queue()
+        self._readers.append(queue)
+        return queue
+
+    def stop(self) -> None:
+        """Ask the turn to end now; it stores what it has."""
+        self.state.stop_asked = True
+        if self._task is not None and self._began and not self._finishing:
+            self._task.cancel()
+
+    def partial(self) -> dict[str, Any] | None:
+        """Return the open step and its text so far."""
+        return {"step_id": self.open_step, "text": "".join(self.text)} if self.open_step else None
+
+    async def _run(self) -> None:
+        self._began = True
+        try:
+            async for event in runtime.take_turn(self.state):
+                await self._take(event)
+        except ConsoleError as error:
+            await self._fail(error)
+        except asyncio.CancelledError:
+            await self._fail(ConsoleError("The server was shut down while this turn ran.", status=503))
+            raise
+        except Exception:
+            log.exception("turn %s failed", self.state.turn_id)
+            await self._fail(ConsoleError(INTERNAL))
+        finally:
+            self._end()
+
+    async def _take(self, event: Event) -> None:
+        payload = event.payload
+        match payload.event_type:
+            case "step_progress":
+                self._paint(payload)
+            case "step_start":
+                self.open_step, self.text = payload.step_id, []
+                self._announce(payload.model_dump(mode="json", exclude_none=True))
+            case "step_complete":
+                self.open_step, self.text = None, []
+                details = payload.step_details.model_dump(mode="json", exclude_none=True)
+                stored = db.write_soon(records.store_step, self.row, payload.step_details, details, event.facts)
+                stored.add_done_callback(_log_failure)
+                self._announce({"event_type": "step_complete", "step_type": payload.step_type, "step_id": payload.step_id,
+                                "step_details": details, "facts": event.facts})  # fmt: skip
+            case "turn_complete" | "turn_awaiting_input":
+                self._finishing = True
+                self.turn = payload.turn
+                await db.write(records.finish, self.row, self.state, payload.turn)
+                self._announce(payload.model_dump(mode="json", exclude_none=True))
+                await self._tell_others()
+            case _:
+                self._announce(payload.model_dump(mode="json", exclude_none=True))
+                await live.publish(TURNS, self._state_event("running"))
+        for reader in self._readers:
+            reader.put_nowait(payload)
+
+    def _paint(self, payload: schemas.AgentTurnResponseStepProgressPayload) -> None:
+        delta = payload.delta
+        if delta.type != "text":
+            self._announce(payload.model_dump(mode="json", exclude_none=True))
+            return
+        self.text.append(delta.text)
+        last = self._outbox[-1] if self._outbox else None
+        if last is not None and last["event_type"] == "step_progress" and last.get("offset") is not None:
+            last["delta"]["text"] += delta.text
+            return
+        offset = sum(map(len, self.text)) - len(delta.text)
+        self._announce({"event_type": "step_progress", "step_type": payload.step_type, "step_id": payload.step_id,
+                        "delta": {"type": "text", "text": delta.text}, "offset": offset})  # fmt: skip
+
+    def _announce(self, event: live.Event) -> None:
+        """Put an event on the live topic, together with what else comes within 33 ms."""
+        self._outbox.append({**event, "turn_id": self.state.turn_id})
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush_soon())
+
+    async def _flush_soon(self) -> None:
+        while self._outbox:
+            await asyncio.sleep(0 if self._finishing else JOIN_S)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        events, self._outbox = self._outbox, []
+        if not events:
+            return
+        try:
+            await live.publish(self.topic, *events)
+        except Exception:  # watching is best effort: the caller and the rows do not depend on it
+            log.warning("turn %s could not be announced", self.state.turn_id, exc_info=True)
+
+    async def _fail(self, error: ConsoleError) -> None:
+        self._finishing = True
+        self.failure = error
+        self.span.set_status(Status(StatusCode.ERROR, error.detail))
+        await db.write(records.fail, self.row, self.state, error.detail, self.partial())
+        self._announce({"event_type": "turn_failed", "message": error.detail})
+        await self._tell_others()
+
+    async def _tell_others(self) -> None:
+        if self._flushing is not None and not self._flushing.done():
+            await self._flushing
+        await self._flush()
+        status = "failed" if self.failure else "waiting" if self.state.waiting_for else "over"
+        try:
+            await live.publish(TURNS, self._state_event(status))
+            if self.state.waiting_for or self.state.is_resumed:
+                await announce_waiting()
+        except Exception:
+            log.warning("turn %s could not be announced", self.state.turn_id, exc_info=True)
+
+    def _state_event(self, status: str) -> live.Event:
+        session = self.state.session_id
+        return {"event_type": "turn_changed", "turn_id": self.state.turn_id, "session_id": session, "status": status}
+
+    def _end(self) -> None:
+        _running.pop(self.row, None)
+        self.span.end()
+        for reader in self._readers:
+            reader.put_nowait(None)
+        self.done.set()
+
+
+def running(row: int) -> Running | None:
+    """Return the turn of this row if this process runs it."""
+    return _running.get(row)
+
+
+async def announce_waiting() -> None:
+    """Tell the ``waiting`` topic how many calls wait for a person."""
+    count = await db.read(records.count_waiting)
+    await live.publish("waiting", {"event_type": "waiting", "count": count})
+
+
+async def read_queue(queue: "asyncio.Queue[schemas.Payload | None]", ping_s: float) -> AsyncIterator[schemas.Payload | None]:
+    """Yield payloads until the turn ends; None when nothing came for ``ping_s``, so that the caller can show life."""
+    while True:
+        if queue.empty():
+            try:
+                async with asyncio.timeout(ping_s):
+                    payload = await queue.get()
+            except TimeoutError:
+                yield None
+                continue
+        else:
+            payload = queue.get_nowait()
+        if payload is None:
+            return
+        yield payload
+
+
+async def _beat() -> None:
+    """While turns run here: keep their text and their sign of life fresh, and hear of stops asked for elsewhere."""
+    while _running:
+        await asyncio.sleep(settings.TURN_HEARTBEAT_S)
+        partials = {row: turn.partial() for row, turn in _running.items()}
+        if not partials:
+            return
+        try:
+            for row in await db.write(records.beat, partials, now()):
+                if row in _running:
+                    _running[row].stop()
+        except Exception:
+            log.warning("heartbeat of %d turns failed", len(partials), exc_info=True)
+
+
+def _log_failure(future: Any) -> None:
+    if future.exception() is not None:
+        log.error("a step could not be stored", exc_info=future.exception())

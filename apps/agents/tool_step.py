@@ -1,0 +1,70 @@
+"""Tools of a turn: those that run here, and the answers of those the caller ran."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pydantic_core import from_json
+
+from apps.agents import schemas
+from apps.agents.history import reads_as_object, tool_message
+from apps.agents.turn_state import Event, TurnState, as_json, stopping
+from apps.inference.schemas import ToolCall, ToolCallDelta, ToolResponse
+
+RUNS_AS = {"brave_search": "web_search"}
+
+
+async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
+    """Run one call here; whatever goes wrong becomes an answer the model can read, and the turn goes on."""
+    started = turn.start_step("tool_execution")
+    yield Event(started)
+    delta = ToolCallDelta(tool_call=call, parse_status="in_progress")
+    yield Event(schemas.AgentTurnResponseStepProgressPayload(step_type="tool_execution", step_id=started.step_id, delta=delta))
+    began = turn.tick()
+    with turn.span("tool_execution", tool_name=call.tool_name, **{"gen_ai.tool.call.id": call.call_id}) as span:
+        turn.note(span, "input", as_json({"role": "assistant", "tool_calls": [call]}))
+        response = _response(call, "The turn was stopped while this tool ran.", {"error": True})
+        with stopping(turn):
+            response = await _run(turn, call)
+        turn.note(span, "output", as_json({"role": "tool", "call_id": call.call_id, "content": response.content}))
+        if (response.metadata or {}).get("error"):
+            span.set_attribute("error", str(response.content))
+    yield _complete(turn, started.step_id, began, [call], [response])
+
+
+async def answered_step(turn: TurnState) -> AsyncIterator[Event]:
+    """Record the caller's answers to the calls the turn waited for, all in one step."""
+    yield _complete(turn, turn.start_step("tool_execution").step_id, turn.tick(), turn.answered_calls, turn.answers)
+
+
+def _complete(turn: TurnState, step_id: str, began: Any, calls: list[ToolCall], responses: list[ToolResponse]) -> Event:
+    details = schemas.ToolExecutionStep(
+        turn_id=turn.turn_id,
+        step_id=step_id,
+        started_at=began,
+        completed_at=turn.tick(),
+        tool_calls=calls,
+        tool_responses=responses,
+    )
+    turn.messages += [tool_message(response.model_dump(mode="json")) for response in responses]
+    return turn.complete_step(details)
+
+
+async def _run(turn: TurnState, call: ToolCall) -> ToolResponse:
+    if not reads_as_object(call.arguments):
+        return _response(call, f"The arguments of '{call.tool_name}' are not a JSON object: {call.arguments[:200]}", {"error": True})
+    known = [tool.name for tool in turn.tools]
+    name = RUNS_AS.get(call.tool_name, call.tool_name)
+    if name not in known:
+        return _response(call, f"There is no tool '{call.tool_name}'. Tools: {', '.join(known) or 'none'}.", {"error": True})
+    try:
+        content, metadata = await turn.run_tool(name, from_json(call.arguments))
+    except Exception as error:
+        text = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
+        return _response(call, f"The tool '{call.tool_name}' failed: {text}", {"error": True})
+    if not content:
+        return _response(call, f"The tool '{call.tool_name}' answered nothing.", {"error": True})
+    return _response(call, content, metadata)
+
+
+def _response(call: ToolCall, content: Any, metadata: dict[str, Any]) -> ToolResponse:
+    return ToolResponse(call_id=call.call_id, tool_name=call.tool_name, content=content, metadata=metadata or None)

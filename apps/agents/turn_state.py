@@ -1,0 +1,186 @@
+"""What a turn knows while it is taken, and the small transitions every step shares."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Span
+from pydantic_core import to_json
+
+from apps.agents import schemas
+from apps.core.ids import new_id
+from apps.inference.schemas import CompletionMessage, ToolCall, ToolDef, ToolResponse
+from apps.safety.schemas import SafetyViolation
+
+tracer = trace.get_tracer("apps.agents")
+Json = dict[str, Any]
+Chat = Callable[[Json], AsyncIterator[Json]]
+RunShields = Callable[[list[str], list[Json]], Awaitable[list[SafetyViolation | None]]]
+RunTool = Callable[[str, Json], Awaitable[tuple[Any, Json]]]
+
+
+@dataclass(slots=True)
+class Event:
+    """Something that happened: the specification's payload, and facts it has no place for (tokens, milliseconds)."""
+
+    payload: schemas.Payload
+    facts: Json = field(default_factory=dict)
+
+
+@dataclass
+class TurnState:
+    """A turn in the making. ``chat``, ``run_shields`` and ``run_tool`` are all it knows of the world."""
+
+    turn_id: str
+    session_id: str
+    config: schemas.AgentConfig
+    tool_config: schemas.ToolConfig
+    input_messages: list[schemas.InputMessage]
+    messages: list[Json]  # what the model is shown, in OpenAI's form; grows with every step
+    chat: Chat
+    run_shields: RunShields
+    run_tool: RunTool
+    server_tools: list[ToolDef] = field(default_factory=list)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: list[schemas.Step] = field(default_factory=list)
+    answers: list[ToolResponse] = field(default_factory=list)  # of the calls a resumed turn waited for
+    answered_calls: list[ToolCall] = field(default_factory=list)
+    is_resumed: bool = False
+    infer_iters: int = 0
+    capture_content: bool = True
+    attachments: list[schemas.Attachment] = field(default_factory=list)
+    answer: CompletionMessage | None = None
+    waiting_for: list[ToolCall] = field(default_factory=list)
+    failed_calls: set[str] = field(default_factory=set)  # calls whose arguments cannot be read
+    forced_call_done: bool = False
+    is_over: bool = False
+    stop_asked: bool = False
+    is_stopped: bool = False
+    held: list[Event] = field(default_factory=list)
+    _last_tick: datetime = field(default_factory=lambda: datetime.min.replace(tzinfo=UTC))
+
+    @property
+    def input_shields(self) -> list[str]:
+        """Ids of the shields that look at what comes in."""
+        return self.config.input_shields or []
+
+    @property
+    def output_shields(self) -> list[str]:
+        """Ids of the shields that look at the answer."""
+        return self.config.output_shields or []
+
+    @property
+    def tools(self) -> list[ToolDef]:
+        """Every tool the model may call: the caller's first, then the server's."""
+        return [*(self.config.client_tools or []), *self.server_tools]
+
+    def tick(self) -> datetime:
+        """Return the time, later than any time returned before: clients compare step times with ``<``."""
+        self._last_tick = max(datetime.now(UTC), self._last_tick + timedelta(microseconds=1))
+        return self._last_tick
+
+    @contextmanager
+    def span(self, name: str, **attributes: Any) -> Iterator[Span]:
+        """Open a child span of the turn's root that ends with the block and records its failure."""
+        named = {"agent_name": self.config.name} if self.config.name else {}
+        with tracer.start_as_current_span(name, attributes={**named, **attributes}) as span:
+            yield span
+
+    def note(self, span: Span, name: str, value: Any) -> None:
+        """Record content on a span, unless content capture is off."""
+        if self.capture_content and span.is_recording():
+            span.set_attribute(name, value)
+
+    def start_step(self, step_type: schemas.StepType, metadata: Json | None = None) -> schemas.AgentTurnResponseStepStartPayload:
+        """Return the event payload that begins a new step."""
+        return schemas.AgentTurnResponseStepStartPayload(step_type=step_type, step_id=new_id(), metadata=metadata or {})
+
+    def complete_step(self, details: schemas.Step, facts: Json | None = None) -> Event:
+        """Keep a finished step and return its event."""
+        self.steps.append(details)
+        payload = schemas.AgentTurnResponseStepCompletePayload(
+            step_type=details.step_type, step_id=details.step_id, step_details=details
+        )
+        return Event(payload, facts or {})
+
+    def calls_for_server(self) -> list[ToolCall]:
+        """Return the calls of the last message that run here: server tools, unknown tools and unreadable arguments."""
+        if self.answer is None or self.is_over or self.is_stopped:
+            return []
+        client = {tool.name for tool in self.config.client_tools or []}
+        return [c for c in self.answer.tool_calls or [] if c.tool_name not in client or c.call_id in self.failed_calls]
+
+    def decide(self) -> None:
+        """After the model and the tools that run here: over, waiting for the caller's tools, or once more."""
+        if self.is_over or self.is_stopped or self.answer is None:
+            self.is_over = True
+            return
+        here = {call.call_id for call in self.calls_for_server()}
+        self.waiting_for = [call for call in self.answer.tool_calls or [] if call.call_id not in here]
+        self.is_over = bool(self.waiting_for)
+
+    def block(self, refusal: CompletionMessage) -> None:
+        """Replace the answer by a shield's words; nothing is waited for any more."""
+        self.answer, self.waiting_for, self.is_over = refusal, [], True
+
+    def release(self, *, blocked: bool) -> list[Event]:
+        """Return the events held back until the output shields looked; a blocked answer's text is replaced in them."""
+        held, self.held = self.held, []
+        if not blocked or not held:
+            return held
+        last = held[-1].payload
+        assert isinstance(last, schemas.AgentTurnResponseStepCompletePayload)
+        assert isinstance(last.step_details, schemas.InferenceStep) and self.answer is not None
+        last.step_details.model_response.content = self.answer.content
+        return held[-1:]
+
+    def ended(self) -> Event:
+        """Return the last event: the whole turn, complete or awaiting the caller's tools."""
+        if self.waiting_for:
+            output = CompletionMessage(content="", stop_reason="end_of_message", tool_calls=self.waiting_for)
+            return Event(schemas.AgentTurnResponseTurnAwaitingInputPayload(turn=self.as_schema(output, None)))
+        output = self.answer or CompletionMessage(content="", stop_reason="end_of_turn", tool_calls=[])
+        if self.is_stopped:  # what was called and not run is nobody's to run any more
+            output = CompletionMessage(content=output.content, stop_reason="end_of_turn", tool_calls=[])
+        return Event(schemas.AgentTurnResponseTurnCompletePayload(turn=self.as_schema(output, self.tick())))
+
+    def as_schema(self, output: CompletionMessage, completed_at: datetime | None) -> schemas.Turn:
+        """Return the turn so far as the API tells it."""
+        return schemas.Turn.model_construct(
+            turn_id=self.turn_id,
+            session_id=self.session_id,
+            input_messages=self.input_messages,
+            steps=list(self.steps),
+            output_message=output,
+            output_attachments=list(self.attachments),
+            started_at=self.started_at,
+            completed_at=completed_at,
+        )
+
+
+@contextmanager
+def stopping(turn: TurnState) -> Iterator[None]:
+    """Turn a cancellation that was asked for by ``stop`` into a quiet end of the step; others pass through."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not turn.stop_asked or task is None:
+            raise
+        task.uncancel()
+        turn.is_stopped = turn.is_over = True
+
+
+def default_refusal(touchpoint: str) -> str:
+    """Return what is said when a shield blocks without words of its own."""
+    subject = "This request" if touchpoint == "user-input" else "The answer"
+    return f"{subject} was blocked by a safety shield."
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON text, for span attributes."""
+    return to_json(value, exclude_none=True).decode()

@@ -1,0 +1,330 @@
+"""Start, resume, stop and watch a turn: what every door (REST, the chat page) calls."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.timezone import now
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+from pydantic import TypeAdapter
+
+from apps.accounts import audit
+from apps.accounts.principals import Principal
+from apps.agents import documents, history, records, schemas
+from apps.agents.models import Session, Status, Step, Turn
+from apps.agents.running import TURNS, Running, announce_waiting, read_queue, running
+from apps.agents.turn_state import TurnState, as_json
+from apps.core import db, live
+from apps.core.errors import BadRequest, Conflict
+from apps.inference import chat
+from apps.inference.schemas import ToolCall, ToolResponse
+from apps.safety import shields
+from apps.tools import runtime as tools
+
+tracer = trace.get_tracer("apps.agents")
+STOP_WAIT_S = 10.0
+_messages: TypeAdapter[list[schemas.InputMessage]] = TypeAdapter(list[schemas.InputMessage])
+_steps: TypeAdapter[list[schemas.Step]] = TypeAdapter(list[schemas.Step])
+_call: TypeAdapter[list[ToolCall]] = TypeAdapter(list[ToolCall])
+
+
+@dataclass
+class Loaded:
+    """A session as a turn needs it: its agent, its past, and the newest turn."""
+
+    session: Session
+    newest: int | None
+    past: list[tuple[list[Any], list[Any], list[Any]]] = field(default_factory=list)
+
+
+async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurnRequest, actor: Principal) -> Running:
+    """Start a turn and return it, not yet launched; it runs to its end whether or not anyone reads.
+
+    Raises NotFound (agent, session, model, tool group, shield), BadRequest, Conflict while another turn runs.
+    """
+    read_documents = await documents.read(request.documents or [])
+    while True:
+        loaded = await db.read(_load, agent_id, session_id)
+        session = loaded.session
+        state = await _state(session, request.messages, request.toolgroups, request.tool_config)
+        inputs = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
+        state.messages = [
+            *history.replay(loaded.past),
+            *history.turn_messages(inputs, read_documents, [], with_context=True),
+        ]
+        root = _root("create_agent_turn", session, state, request)
+        row = Turn(
+            turn_id=state.turn_id,
+            input_messages=inputs,
+            documents=[document.model_dump(mode="json", exclude_none=True) for document in request.documents or []],
+            documents_content=read_documents,
+            toolgroups=[_plain(group) for group in request.toolgroups or []],
+            tool_config=_plain(request.tool_config),
+            started_at=state.started_at,
+            trace_id=format(root.get_span_context().trace_id, "032x"),
+            live_from=await live.head(session.topic),
+            created_by_id=actor.user_id,
+        )
+        try:
+            await db.write(_begin, loaded, row, actor)
+        except records.Stale:
+            continue
+        return Running(row.pk, session.topic, state, root)
+
+
+async def resume(
+    agent_id: str, session_id: str, turn_id: str, request: schemas.ResumeAgentTurnRequest, actor: Principal
+) -> Running:
+    """Continue a waiting turn with its tools' answers and return it, not yet launched.
+
+    Raises NotFound, Conflict when the turn does not wait, BadRequest for unknown, missing or repeated call ids.
+    """
+    turn, past = await db.read(_load_turn, agent_id, session_id, turn_id)
+    calls = _answered_calls(turn, request.tool_responses)
+    toolgroups = TypeAdapter(list[schemas.AgentTool]).validate_python(turn.toolgroups)
+    tool_config = schemas.ToolConfig.model_validate(turn.tool_config) if turn.tool_config else None
+    inputs = _messages.validate_python(turn.input_messages)
+    state = await _state(turn.session, inputs, toolgroups, tool_config, turn_id=turn.turn_id)
+    names = {call.call_id: call.tool_name for call in calls}
+    state.answers = [
+        response.model_copy(update={"tool_name": names.get(response.call_id, response.tool_name)})
+        for response in request.tool_responses
+    ]
+    state.answered_calls, state.is_resumed = calls, True
+    state.steps = _steps.validate_python([step.details for step in turn.steps.all()])
+    state.infer_iters, state.started_at = turn.infer_iters, turn.started_at
+    state.forced_call_done = True
+    state.messages = [*history.replay(past), *_own_messages(turn, calls)]
+    root = _root("resume_agent_turn", turn.session, state, request)
+    trace_id = format(root.get_span_context().trace_id, "032x")
+    live_from = await live.head(turn.session.topic)
+    await db.write(_resume, turn, live_from, trace_id, actor)
+    return Running(turn.pk, turn.session.topic, state, root)
+
+
+async def stop(turn: Turn, actor: Principal) -> None:
+    """End a running or waiting turn and wait until it is stored; raises Conflict when it is over already."""
+    if turn.status == Status.WAITING:
+        if not await db.write(_close, turn, actor):
+            raise Conflict(f"Turn '{turn.turn_id}' was answered by somebody else just now.")
+        await _announce_closed(turn)
+        return
+    if turn.is_over:
+        raise Conflict(f"Turn '{turn.turn_id}' is over ({turn.get_status_display().lower()}).")
+    here = running(turn.pk)
+    await db.write(_ask_to_stop, turn, actor)
+    if here is not None:
+        here.stop()
+        async with asyncio.timeout(STOP_WAIT_S):
+            await here.done.wait()
+        return
+    await _wait_until_over(turn)
+
+
+async def stop_all(turns: Iterable[Turn], actor: Principal) -> None:
+    """Stop turns that still run, before what they belong to is deleted."""
+    for turn in turns:
+        try:
+            await stop(turn, actor)
+        except Conflict:
+            continue  # it ended by itself meanwhile
+
+
+async def recover() -> None:
+    """End what a dead process left running, and show it to whoever watches."""
+    for session_id, _ in await db.write(records.recover):
+        await live.publish(f"session:{session_id}", {"event_type": "session_changed"})
+
+
+async def _state(
+    session: Session,
+    messages: list[schemas.InputMessage],
+    toolgroups: list[schemas.AgentTool] | None,
+    tool_config: schemas.ToolConfig | None,
+    **known: Any,
+) -> TurnState:
+    """Return a turn with everything it may call; raises NotFound or BadRequest before anything is stored."""
+    config = session.agent.agent_config
+    target = await chat.find(config.model)
+    found = await tools.collect(_groups([*(config.toolgroups or []), *(toolgroups or [])]))
+    ready = {shield.shield_id: shield for shield in await shields.find([*(config.input_shields or []), *(config.output_shields or [])])}
+    by_name = {tool.definition.name: tool for tool in found}
+    own = tool_config or config.tool_config or schemas.ToolConfig()
+    _check_tools([tool.name for tool in config.client_tools or []] + [tool.definition.name for tool in found], own)
+
+    async def run_shields(ids: list[str], seen: list[Any]) -> list[Any]:
+        return list(await asyncio.gather(*(ready[shield_id].run(seen) for shield_id in ids)))
+
+    async def run_tool(name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        tool = by_name[name]
+        result = await tool.run({"session_id": session.session_id, **arguments, **tool.args})
+        return result.content, result.metadata
+
+    return TurnState(
+        turn_id=known.get("turn_id") or records.new_id(),
+        session_id=session.session_id,
+        config=config,
+        tool_config=own,
+        input_messages=messages,
+        messages=[],
+        chat=lambda body: chat.stream(target, body),
+        run_shields=run_shields,
+        run_tool=run_tool,
+        server_tools=[tool.definition for tool in found],
+        started_at=now(),
+    )
+
+
+def _check_tools(names: list[str], config: schemas.ToolConfig) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadRequest(f"Two tools are named '{twice}'; a tool's name must be unique within an agent.")
+    choice = config.tool_choice
+    if choice not in ("auto", "required", "none", *names):
+        raise BadRequest(f"tool_config.tool_choice: there is no tool '{choice}'. Tools: {', '.join(names) or 'none'}.")
+
+
+def _groups(groups: list[schemas.AgentTool]) -> dict[str, dict[str, Any]]:
+    """Return group name → arguments; the same group twice is one, its later arguments win."""
+    merged: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        name, args = (group, {}) if isinstance(group, str) else (group.name, group.args)
+        merged[name] = merged.get(name, {}) | args
+    return merged
+
+
+def _load(agent_id: str, session_id: str) -> Loaded:
+    session = Session.objects.of(agent_id, session_id)
+    turns, past = _past(session.pk, None)
+    return Loaded(session, turns[-1] if turns else None, past)
+
+
+def _past(session: int, before: int | None) -> tuple[list[int], list[tuple[list[Any], list[Any], list[Any]]]]:
+    """Return the ids of a session's turns and what each said, in two queries whatever their number."""
+    turns = Turn.objects.filter(session_id=session)
+    steps = Step.objects.filter(turn__session_id=session)
+    if before is not None:
+        turns, steps = turns.filter(pk__lt=before), steps.filter(turn_id__lt=before)
+    of_turn: dict[int, list[Any]] = {}
+    for turn_id, details in steps.values_list("turn_id", "details"):
+        of_turn.setdefault(turn_id, []).append(details)
+    rows = list(turns.values_list("pk", "input_messages", "documents_content"))
+    return [pk for pk, _, _ in rows], [(inputs, papers, of_turn.get(pk, [])) for pk, inputs, papers in rows]
+
+
+def _load_turn(agent_id: str, session_id: str, turn_id: str) -> tuple[Turn, list[Any]]:
+    turn = Turn.objects.of(agent_id, session_id, turn_id)
+    if Turn.objects.filter(session_id=turn.session_id, pk__gt=turn.pk).exists():
+        raise Conflict(f"Turn '{turn_id}' is not the newest of its session and cannot be resumed.")
+    return turn, _past(turn.session_id, turn.pk)[1]
+
+
+def _answered_calls(turn: Turn, responses: list[ToolResponse]) -> list[ToolCall]:
+    """Return the calls these responses answer, in their order; raises Conflict or BadRequest when they do not fit."""
+    asked = _call.validate_python((turn.output_message or {}).get("tool_calls") or [])
+    given = [response.call_id for response in responses]
+    twice = next((call_id for call_id in given if given.count(call_id) > 1), None)
+    if twice is not None:
+        raise BadRequest(f"tool_responses: call '{twice}' is answered twice.")
+    if turn.status != Status.WAITING:
+        known = {call["call_id"] for step in turn.steps.all() for call in step.details.get("tool_calls") or []}
+        # Clients that parse calls out of the text themselves answer calls this server never saw.
+        if turn.status == Status.COMPLETED and given and not asked and not known & set(given):
+            return []
+        raise Conflict(f"Turn '{turn.turn_id}' does not wait for tools; it is {turn.get_status_display().lower()}.")
+    ids = [call.call_id for call in asked]
+    unknown = [call_id for call_id in given if call_id not in ids]
+    missing = [call_id for call_id in ids if call_id not in given]
+    if unknown:
+        raise BadRequest(f"tool_responses: the turn has no open call '{unknown[0]}'. Open: {', '.join(ids)}.")
+    if missing:
+        raise BadRequest(f"tool_responses: call '{missing[0]}' is not answered; the turn keeps waiting.")
+    return asked
+
+
+def _own_messages(turn: Turn, calls: list[ToolCall]) -> list[Any]:
+    """Return what this turn said so far, the open calls kept because their answers follow."""
+    open_calls = {call.call_id for call in calls}
+    steps = [step.details for step in turn.steps.all()]
+    messages = history.turn_messages(turn.input_messages, turn.documents_content, steps, with_context=True)
+    last = next((step for step in reversed(steps) if step["step_type"] == "inference"), None)
+    if last is None or not open_calls:
+        return messages
+    asked = last["model_response"].get("tool_calls") or []
+    here = {call["call_id"] for call in asked} - open_calls
+    before = history.turn_messages(turn.input_messages, turn.documents_content, steps[: steps.index(last)], with_context=True)
+    answers = [message for message in messages if message.get("tool_call_id") in here]
+    calling = {"role": "assistant", "content": "", "tool_calls": [history.call_json(call) for call in asked]}
+    return [*before, calling, *answers]
+
+
+def _begin(loaded: Loaded, row: Turn, actor: Principal) -> None:
+    records.begin(loaded.session, loaded.newest, row)
+    audit.note(actor, "create", "turn", row.turn_id, session=loaded.session.session_id)
+
+
+def _resume(turn: Turn, live_from: int, trace_id: str, actor: Principal) -> None:
+    records.resume(turn, actor.name, live_from, trace_id)
+    audit.note(actor, "resume", "turn", turn.turn_id)
+
+
+def _close(turn: Turn, actor: Principal) -> bool:
+    audit.note(actor, "stop", "turn", turn.turn_id)
+    return records.close_waiting(turn.pk, f"Stopped by {actor.name}.")
+
+
+def _ask_to_stop(turn: Turn, actor: Principal) -> None:
+    Turn.objects.filter(pk=turn.pk, status=Status.RUNNING).update(stop_requested=True)
+    audit.note(actor, "stop", "turn", turn.turn_id)
+
+
+async def _announce_closed(turn: Turn) -> None:
+    await live.publish(turn.session.topic, {"event_type": "turn_closed", "turn_id": turn.turn_id})
+    await live.publish(TURNS, {"event_type": "turn_changed", "turn_id": turn.turn_id,
+                               "session_id": turn.session.session_id, "status": "over"})  # fmt: skip
+    await announce_waiting()
+
+
+async def _wait_until_over(turn: Turn) -> None:
+    """Wait for the process that runs the turn to end it; when that process is gone, end it here."""
+    for _ in range(int(STOP_WAIT_S / 0.2)):
+        status = await db.read(lambda: Turn.objects.filter(pk=turn.pk).values_list("status", flat=True).first())
+        if status != Status.RUNNING:
+            return
+        await asyncio.sleep(0.2)
+    await recover()
+
+
+def _root(name: str, session: Session, state: TurnState, request: Any) -> trace.Span:
+    """Return the turn's root span: the API request's own, or a new one when a page started the turn."""
+    current = trace.get_current_span()
+    root = current if current.is_recording() else tracer.start_span(name, kind=SpanKind.SERVER)
+    root.set_attributes({"session_id": session.session_id, "agent_id": session.agent.agent_id, "turn_id": state.turn_id})
+    if state.config.name:
+        root.set_attribute("agent_name", state.config.name)
+    state.note(root, "request", as_json(request))
+    return root
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json", exclude_none=True) if hasattr(value, "model_dump") else value
+
+
+async def result_of(run: Running) -> schemas.Turn:
+    """Launch a turn and return it when it ended or waits; raises what made it fail."""
+    run.launch()
+    await run.done.wait()
+    if run.failure is not None:
+        raise run.failure
+    assert run.turn is not None
+    return run.turn
+
+
+def announced(run: Running) -> AsyncIterator[schemas.Payload | None]:
+    """Launch a turn and return its events; None between them is a sign of life."""
+    queue = run.subscribe()
+    run.launch()
+    return read_queue(queue, 15.0)
+

@@ -1,0 +1,114 @@
+"""The one door to addresses that users give: public hosts only, bounded in size, time and redirects.
+
+The check happens where the connection is made, on the address that is connected to, so neither a redirect nor a name
+that resolves differently the second time gets around it.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore2
+import httpx2
+from django.conf import settings
+
+from apps.core.errors import BadRequest, ProviderError, TooLarge
+
+MAX_REDIRECTS = 3
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What an address answered."""
+
+    body: bytes
+    content_type: str
+    url: str
+
+
+class Refused(Exception):
+    """The address is not a public one."""
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address is reachable by the whole world; IPv4 inside IPv6 is looked at as IPv4."""
+    ip: Any = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return bool(ip.is_global) and not ip.is_multicast
+
+
+class PublicOnly(httpcore2.AsyncNetworkBackend):
+    """Opens connections to public addresses, and to private hosts the operator named in FETCH_ALLOWED_HOSTS."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to a checked address of ``host``; raises Refused when any of its addresses is private."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        if host not in settings.FETCH_ALLOWED_HOSTS and not all(map(is_public, addresses)):
+            raise Refused(host)
+        return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+    async def connect_unix_socket(self, path: str, *args: Any, **options: Any) -> httpcore2.AsyncNetworkStream:
+        """Sockets of this machine are never a user's to name."""
+        raise Refused(path)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait before a retry."""
+        await asyncio.sleep(seconds)
+
+
+async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
+    """Return what ``url`` answers.
+
+    Raises BadRequest for an address that is not http(s), not public or not answering 200, TooLarge over the limit,
+    ProviderError when it cannot be reached in time.
+    """
+    limit = max_bytes or settings.FETCH_MAX_BYTES
+    if not url.lower().startswith(("http://", "https://")):
+        raise BadRequest(f"'{url[:200]}' is not an http or https address.")
+    transport = httpx2.AsyncHTTPTransport(trust_env=False)
+    transport._pool._network_backend = PublicOnly()  # the pool takes a backend, httpx has no parameter for it
+    client = httpx2.AsyncClient(
+        transport=transport, trust_env=False, follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=settings.FETCH_TIMEOUT_S
+    )
+    try:
+        async with asyncio.timeout(settings.FETCH_TIMEOUT_S), client, client.stream("GET", url) as response:
+            if response.status_code != 200:
+                raise BadRequest(f"'{url}' answered {response.status_code}.")
+            return Fetched(await _body(response, limit, url), response.headers.get("content-type", ""), str(response.url))
+    except Refused as error:
+        raise BadRequest(
+            f"'{url}' leads to a private address ({error}); the server fetches public ones only. "
+            "An operator can allow a host with FETCH_ALLOWED_HOSTS."
+        ) from error
+    except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
+        raise BadRequest(f"'{url[:200]}' is not a usable address: {error}") from error
+    except TimeoutError as error:
+        raise ProviderError(f"'{url}' took longer than {settings.FETCH_TIMEOUT_S} s.", status=504) from error
+    except (httpx2.HTTPError, OSError) as error:
+        raise ProviderError(f"'{url}' cannot be fetched: {error or type(error).__name__}") from error
+
+
+async def _body(response: httpx2.Response, limit: int, url: str) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():  # unpacked bytes are counted, so a compressed bomb stops here too
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"'{url}' is larger than {limit:,} bytes (setting FETCH_MAX_BYTES).")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,30 @@
+"""Which process this is, and whether another one still lives: a process id alone is used again by others."""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def this_process() -> str:
+    """Return ``host:pid:start``, a name no other process ever has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_dead(process: str) -> bool:
+    """Return whether a process of this host is gone; of another host nothing is known, so False."""
+    host, _, rest = process.partition(":")
+    pid, _, started = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    return _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else fields[18]  # start time in clock ticks since boot, proc(5)

@@ -1,0 +1,74 @@
+"""The REST API: one line for each domain, one place for every failure."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+from pydantic import ValidationError as ModelError
+from pydantic_core import from_json
+
+from apps.accounts.auth import by_method
+from apps.agents.api import router as agents
+from apps.core.api import router as server
+from apps.core.errors import BadRequest, error_response, explain_model, explain_request
+from apps.core.middleware import answer_failure
+from apps.inference.api import router as inference
+from apps.providers.api import router as providers
+
+
+class StrictJSON(Parser):
+    """Reads bodies as JSON proper: no NaN, and no NUL characters, which no database text can hold."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Return the body's value; raises BadRequest with the place of the fault."""
+        try:
+            value = from_json(request.body, allow_inf_nan=False)
+        except ValueError as error:
+            raise BadRequest(f"The body is not valid JSON: {error}") from error
+        if b"\\u0000" in request.body and "\0" in str(value):
+            raise BadRequest("The body holds a NUL character (\\u0000), which cannot be stored.")
+        return value
+
+
+api = NinjaAPI(
+    title="Stack Console",
+    version=settings.VERSION,
+    description="The Llama Stack experimental API (v1alpha, v1beta) and the stable endpoints around it.",
+    openapi_url="/openapi.json",
+    docs_url=None,
+    auth=by_method,
+    parser=StrictJSON(),
+    urls_namespace="api",
+)
+api.add_router("/v1alpha", agents)
+api.add_router("/v1", agents, url_name_prefix="v1")
+api.add_router("/v1", inference)
+api.add_router("/v1", providers)
+api.add_router("/v1", server)
+
+
+@api.exception_handler(ValidationError)
+def refuse_input(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Answer a request that does not fit its operation's schema."""
+    return error_response(400, explain_request(error), getattr(request, "request_id", None))
+
+
+@api.exception_handler(ModelError)
+def refuse_value(request: HttpRequest, error: ModelError) -> HttpResponse:
+    """Answer a value that does not fit a schema further in."""
+    return error_response(400, explain_model(error), getattr(request, "request_id", None))
+
+
+@api.exception_handler(HttpError)
+def refuse(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Answer a refusal of the framework itself."""
+    return error_response(error.status_code, str(error), getattr(request, "request_id", None))
+
+
+@api.exception_handler(Exception)
+def fail(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Answer everything else: the console's own errors as they are, bugs as 500."""
+    return answer_failure(request, error)
