@@ -140,6 +140,7 @@ doc.addEventListener("keydown", (event) => {
 });
 
 doc.addEventListener("htmx:load", (event) => tellTimes(event.detail.elt));
+doc.addEventListener("live:painted", (event) => tellTimes(event.target));
 addEventListener("resize", nameNav);
 tellTimes();
 nameNav();
