@@ -25,7 +25,7 @@ def weaknesses(password: str, user: User | None = None) -> list[str]:
 
 def _password(label: str, autocomplete: str) -> forms.CharField:
     # Spaces belong to a password.
-    widget = forms.PasswordInput(attrs={"autocomplete": autocomplete, "class": "input grow"})
+    widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
     return forms.CharField(label=label, strip=False, max_length=1_000, widget=widget)
 
 

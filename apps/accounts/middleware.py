@@ -47,7 +47,7 @@ def _turn_away(request: HttpRequest) -> HttpResponseBase | None:
     if request.user.is_authenticated:
         return None
     if not User.objects.exists():
-        return None if request.path == "/setup/" else _lead(request, redirect("accounts:setup"))
+        return None if request.path.startswith("/setup/") else _lead(request, redirect("accounts:setup"))
     if request.path.startswith(OPEN_TO_STRANGERS):
         return None
     return _lead(request, redirect_to_login(request.get_full_path()))

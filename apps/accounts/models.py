@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.timezone import now
 
 from apps.core.fields import FastJSONField
@@ -42,13 +43,16 @@ class UserManager(DjangoUserManager["User"]):
         """Make an administrator; ``createsuperuser`` calls it."""
         return super().create_superuser(username, email, password, **{"role": Role.ADMIN, **extra})
 
+    def able_admins(self) -> "models.QuerySet[User]":
+        """The administrators who can sign in."""
+        return self.filter(role=Role.ADMIN, is_active=True).exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+
     def lock_admins(self) -> set[int]:
         """Return the ids of administrators who can sign in, locked until the transaction ends.
 
         Two administrators who demote each other at the same time wait for one another here.
         """
-        able = self.select_for_update().filter(role=Role.ADMIN, is_active=True).exclude(password__startswith="!")
-        return set(able.values_list("pk", flat=True))
+        return set(self.able_admins().select_for_update().values_list("pk", flat=True))
 
 
 class User(AbstractUser):
@@ -123,7 +127,7 @@ class ApiKey(models.Model):
 
     class Meta:
         verbose_name = "API key"
-        ordering = (F("revoked_at").desc(nulls_first=True), "-created_at")
+        ordering = ("-pk",)
         constraints = (models.CheckConstraint(condition=Q(role__in=Role.values), name="api_key_role_known"),)
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from apps.accounts import audit
 from apps.accounts.models import Role, User
 from apps.accounts.principals import Principal
+from apps.core.consumers import group_of_user
 from apps.core.errors import Conflict
 
 
@@ -87,7 +88,7 @@ def recheck(user_id: int) -> None:
     """Tell the open sockets of a person to ask again what they may watch."""
     layer = get_channel_layer()
     if layer is not None:
-        async_to_sync(layer.group_send)(f"user.{user_id}", {"type": "live.recheck"})
+        async_to_sync(layer.group_send)(group_of_user(user_id), {"type": "live.recheck"})
 
 
 def _give(user: User, role: str) -> None:

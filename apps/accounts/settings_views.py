@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
@@ -21,6 +22,13 @@ from apps.accounts.pages import requires
 from apps.accounts.principals import principal_of
 from apps.core import once
 from apps.core.errors import ConsoleError
+from apps.core.keyset import page_of
+
+
+@requires()
+def home(request: HttpRequest) -> HttpResponse:
+    """Lead to the first page of the settings."""
+    return redirect("accounts:profile")
 
 
 @requires()
@@ -75,11 +83,14 @@ def keys(request: HttpRequest) -> HttpResponse:
     return _keys_page(request, KeyForm(user), made=key, token=token)
 
 
-@require_POST
 @requires()
+@once.only
 def revoke_key(request: HttpRequest, key_id: int) -> HttpResponse:
-    """End a key from its next call on."""
+    """End a key from its next call on; asks first."""
     key = get_object_or_404(ApiKey.objects.of(_me(request)), pk=key_id)
+    if request.method != "POST":
+        text = "Programs that use it are refused from their next call on. This cannot be undone."
+        return _confirm_page(request, f"Revoke key {key.name}?", text, verb="Revoke key", back="accounts:keys")
     with transaction.atomic():
         api_keys.revoke(principal_of(request), key)
     messages.success(request, f"Key {key.name} revoked. Its next call is refused.")
@@ -113,11 +124,16 @@ def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
     return redirect("accounts:users")
 
 
-@require_POST
 @requires(Role.ADMIN)
+@once.only
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Disable an account, or enable it again."""
-    get_object_or_404(User, pk=user_id)
+    """Disable an account, which asks first, or enable it again."""
+    person = get_object_or_404(User, pk=user_id)
+    if request.method != "POST":
+        text = "Sessions end at once and API keys of this account stop working. You can enable it again."
+        return _confirm_page(
+            request, f"Disable {person.username}?", text, verb="Disable account", back="accounts:users"
+        )
     active = request.POST.get("active") == "true"
     try:
         user = people.set_active(principal_of(request), user_id, active=active)
@@ -145,19 +161,30 @@ def _me(request: HttpRequest) -> User:
 
 def _profile_page(request: HttpRequest, **bound: Any) -> HttpResponse:
     user = _me(request)
-    forms = {"preferences": PreferencesForm(instance=user), "password": ChangePasswordForm(user), **bound}
+    forms = {
+        "here": "profile",
+        "preferences": PreferencesForm(instance=user),
+        "password": ChangePasswordForm(user),
+        **bound,
+    }
     return render(request, "accounts/profile.html", forms, status=_status(*bound.values()))
 
 
 def _keys_page(request: HttpRequest, form: KeyForm, **context: Any) -> HttpResponse:
-    rows = ApiKey.objects.of(_me(request)).select_related("user")
-    return render(request, "accounts/keys.html", {"form": form, "keys": rows, **context}, status=_status(form))
+    rows = page_of(ApiKey.objects.of(_me(request)).select_related("user"), request.GET)
+    page = {"here": "keys", "form": form, "keys": rows, **context}
+    return render(request, "accounts/keys.html", page, status=_status(form))
 
 
 def _users_page(request: HttpRequest, form: InviteForm, status: int | None = None, **context: Any) -> HttpResponse:
     rows = User.objects.annotate(live_keys=Count("api_keys", filter=Q(api_keys__revoked_at=None)))
-    page = {"form": form, "people": rows, "roles": Role.choices, **context}
+    page = {"here": "users", "form": form, "people": page_of(rows, request.GET), "roles": Role.choices, **context}
     return render(request, "accounts/users.html", page, status=status or _status(form))
+
+
+def _confirm_page(request: HttpRequest, title: str, text: str, *, verb: str, back: str) -> HttpResponse:
+    context = {"title": title, "text": text, "verb": verb, "url": request.path, "back": reverse(back)}
+    return render(request, "accounts/confirm.html", context)
 
 
 def _users_refused(request: HttpRequest, detail: str) -> HttpResponse:

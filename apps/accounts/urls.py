@@ -11,6 +11,7 @@ urlpatterns = [
     path("login/", views.sign_in, name="login"),
     path("logout/", views.sign_out, name="logout"),
     path("invite/<str:uid>/<str:token>/", views.invite, name="invite"),
+    path("settings/", settings_views.home, name="settings"),
     path("settings/profile/", settings_views.profile, name="profile"),
     path("settings/profile/password/", settings_views.change_password, name="change-password"),
     path("settings/keys/", settings_views.keys, name="keys"),

@@ -8,14 +8,20 @@ import logging
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import get_user_model
 from pydantic_core import from_json, to_json
 
-from apps.core import live
+from apps.core import db, live
 
 log = logging.getLogger(__name__)
 MAX_TOPICS = 32
 MAX_FRAME = 16_384
 UNREAD_LIMIT = 1_000  # frames the browser has not confirmed; beyond it the reader is slow and gets the picture anew
+
+
+def group_of_user(user_id: int) -> str:
+    """Return the channel-layer group of all sockets of one person."""
+    return f"user.{user_id}"
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -30,6 +36,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if user is None or not user.is_authenticated:
             await self.close(code=4401)
             return
+        await self.channel_layer.group_add(group_of_user(user.pk), self.channel_name)
         await self.accept()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -54,13 +61,21 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Forget every topic."""
         for topic in list(self.seen):
             await self._leave(topic)
+        user = self.scope.get("user")
+        if user is not None and user.is_authenticated:
+            await self.channel_layer.group_discard(group_of_user(user.pk), self.channel_name)
 
     async def live_ready(self, message: dict[str, Any]) -> None:
         """Forward what is new on a topic; the channel layer calls it."""
         await self._forward(message["topic"])
 
     async def live_recheck(self, message: dict[str, Any]) -> None:
-        """Ask again who may watch what: a role or an account changed."""
+        """Ask again who may watch what: a role or an account changed; a disabled one is put out."""
+        user = await db.read(_reloaded, self.scope["user"].pk)
+        if user is None:
+            await self.close(code=4401)
+            return
+        self.scope["user"] = user
         for topic in list(self.seen):
             kind = live.kind_of(topic)
             if kind is None or not await kind.may_watch(self.scope["user"], topic):
@@ -102,6 +117,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _send(self, frame: dict[str, Any]) -> None:
         self.unread += 1
         await self.send(text_data=to_json(frame).decode())
+
+
+def _reloaded(user_id: int) -> Any:
+    return get_user_model().objects.filter(pk=user_id, is_active=True).first()
 
 
 def _whole(value: Any) -> int:
