@@ -9,7 +9,10 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
+
+django_stubs_ext.monkeypatch()  # lets ModelAdmin[Row] and the like be written at run time too
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -30,14 +30,14 @@ class Command(BaseCommand):
         _serve(listener)
 
     def _greet(self, host: str, port: int) -> None:
-        from apps.accounts.setup import invitation
+        from apps.accounts import first_run
 
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
         self.stdout.write(f"Stack Console is at {address}/")
-        link = invitation()
+        link = first_run.link(address)
         if link:
-            self.stdout.write(f"No account exists yet. Make the first one at {address}{link}")
+            self.stdout.write(f"No account exists yet. Make the first one at {link}")
         self.stdout.flush()
 
 
