@@ -88,6 +88,7 @@ class Console:
     port: int = 0
     process: "subprocess.Popen[str] | None" = None
     facts: dict[str, Any] = field(default_factory=dict)
+    log_name: str = "serve.log"
 
     @property
     def url(self) -> str:
@@ -106,6 +107,9 @@ class Console:
             "API_RATE": "",
             "PYTHONUNBUFFERED": "1",
         }
+        if redis := os.environ.get("REDIS_URL"):
+            # Tests inside this process empty their cache, which empties a whole Redis database.
+            ours["REDIS_URL"] = urlsplit(redis)._replace(path="/10").geturl()
         return kept | ours | self.extra
 
     def prepare(self) -> "Console":
@@ -120,7 +124,7 @@ class Console:
 
     def start(self, seconds: float = 60) -> "Console":
         """Start ``manage.py serve``, again on the same port after ``kill`` or ``stop``."""
-        log = (self.folder / "serve.log").open("a+")
+        log = (self.folder / self.log_name).open("a+")
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
         start = log.seek(0, os.SEEK_END)
         self.process = subprocess.Popen(
@@ -161,7 +165,7 @@ class Console:
 
     def log(self) -> str:
         """Return what it printed so far."""
-        return (self.folder / "serve.log").read_text()
+        return (self.folder / self.log_name).read_text()
 
     def key(self, role: str = "operator") -> str:
         """Return the API key of a role."""
