@@ -1,10 +1,12 @@
 """People, keys and audit lines in the admin site: for looking closely and for repair."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.db.models import Model, QuerySet
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -16,7 +18,7 @@ from apps.accounts.principals import principal_of
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     """Accounts. The last administrator can neither be deleted nor lose the role here either."""
 
     list_display = ("username", "role", "is_active", "is_staff", "last_login", "in_console")
@@ -53,11 +55,18 @@ class PersonAdmin(UserAdmin):
         changed = [name for name in form.changed_data if not name.startswith("password")]
         actor = principal_of(request)
         audit.note(actor, "update" if change else "create", "user", str(obj.pk), name=obj.username, changed=changed)
-        people.recheck(obj.pk)
+        transaction.on_commit(partial(people.recheck, obj.pk))
 
-    def log_deletion(self, request: HttpRequest, object: Model, object_repr: str) -> None:
-        """Write the audit line of one deletion."""
-        audit.note(principal_of(request), "delete", "user", str(object.pk), name=object_repr)
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete one account with its audit line."""
+        self.delete_queryset(request, User.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Delete accounts, each with its audit line."""
+        for person in queryset:
+            audit.note(principal_of(request), "delete", "user", str(person.pk), name=person.username)
+            transaction.on_commit(partial(people.recheck, person.pk))
+        queryset.delete()
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
         """Name the administrators as protected when the deletion would leave none."""
@@ -69,7 +78,7 @@ class PersonAdmin(UserAdmin):
         return found, counts, needed, protected
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A model that is shown and not changed."""
 
     list_per_page = 50
