@@ -6,7 +6,7 @@
 const doc = document, POLL_MS = 5000;
 const parts = new Map(); // element -> { key, base: { topic: number } }
 const heard = {}; // topic -> number of the newest event heard
-let socket, queue = [], scheduled, unread = 0, ackTimer, failures = 0, polling, pollCount = 0, goodAt = new Date(), signedOut;
+let socket, queue = [], scheduled, unread = 0, ackTimer, failures = 0, polling, goodAt = new Date(), signedOut;
 
 // What the page watches
 function read(element) {
@@ -125,7 +125,7 @@ const painters = {
     painted(text);
   },
   html(element, { target, swap = "outer", h }) {
-    const twin = swap === "append" && doc.getElementById(/id="([^"]+)"/.exec(h)?.[1]);
+    const twin = swap === "append" && doc.getElementById(/\sid=["']?([^"'\s>]+)/.exec(h)?.[1]);
     const place = twin || doc.querySelector(target);
     if (!place) return refetch(element);
     if (swap === "delete") place.remove();
@@ -148,8 +148,11 @@ const textOf = (element, step) => element.querySelector(`[data-live-text="${CSS.
 const painted = (element) => element.dispatchEvent(new CustomEvent("live:painted", { bubbles: true }));
 function morph(element, html) {
   // What the reader opened stays open, what they typed stays typed.
-  const keep = (name, node) => !(name === "open" && /^(DETAILS|DIALOG)$/.test(node.tagName));
-  const [now] = Idiomorph.morph(element, html, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: keep } });
+  const callbacks = {
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details,dialog")),
+    beforeNodeMorphed: (node) => !(node.matches?.("input,textarea") && node.value !== node.defaultValue),
+  };
+  const [now] = Idiomorph.morph(element, html, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks });
   const place = now?.isConnected ? now : element;
   if (place.nodeType === 1) { htmx.process(place); painted(place); }
 }
@@ -194,7 +197,7 @@ async function poll() {
   const fine = await fetchParts([...parts.keys()]);
   if (!polling) return;
   if (fine) { goodAt = new Date(); tell("wait", "refresh-cw", "Polling every 5 s"); } else told();
-  if (pollCount++ % 2 || !fine) connect();
+  connect();
 }
 
 doc.addEventListener("visibilitychange", () => {

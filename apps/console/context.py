@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from pydantic_core import to_json
 
 from apps.accounts.models import User
-from apps.agents.models import Status, Turn
+from apps.agents.records import count_waiting
 from apps.console.navigation import Group, menu_of
 from apps.core import live
 
@@ -71,7 +71,7 @@ class Frame:
     def waiting(self) -> Badge:
         """Turns that wait for somebody."""
         number = async_to_sync(live.head)("waiting")  # before the count: what happens between is told again, not lost
-        return Badge(Turn.objects.filter(status=Status.WAITING).count(), number)
+        return Badge(count_waiting(), number)
 
     @property
     def theme(self) -> str:

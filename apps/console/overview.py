@@ -4,15 +4,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.utils.timezone import now
 
 from apps.agents.models import Agent, Pending, Session, Status, Turn
+from apps.core import live
 from apps.inference.models import Model, ModelType
 from apps.providers.models import Provider
 
 SHOWN = 5
 DAY = timedelta(hours=24)
+TOPICS = ("turns", "waiting", "providers")
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Overview:
-    """What the first page shows."""
+    """What the first page shows, and the numbers of the live topics it was true at."""
 
+    live_numbers: str
     numbers: Numbers
     waiting: list[Pending]
     running: list[Turn]
@@ -49,6 +53,8 @@ class Overview:
     sessions: list[Session]
     providers: list[Provider]
     steps: list["Step"] = field(default_factory=list)
+
+    topics = " ".join(TOPICS)
 
     @property
     def is_started(self) -> bool:
@@ -68,10 +74,12 @@ class Step:
 
 def overview() -> Overview:
     """Return the first page's content, read from the rows."""
+    live_numbers = " ".join(str(async_to_sync(live.head)(topic)) for topic in TOPICS)  # before the rows are read
     since = now() - DAY
     turns = Turn.objects.select_related("session__agent")
     waiting = Pending.objects.filter(turn__status=Status.WAITING).select_related("turn__session__agent")
     return Overview(
+        live_numbers=live_numbers,
         numbers=_numbers(since),
         waiting=list(waiting.order_by("asked_at")[:SHOWN]),
         running=list(turns.filter(status=Status.RUNNING).order_by("-id")[:SHOWN]),
