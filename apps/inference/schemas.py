@@ -171,6 +171,9 @@ SamplingStrategy = Annotated[
 class SamplingParams(SpecModel):
     """How tokens are drawn; ``max_tokens`` 0 means no limit of our own."""
 
+    # Published as required; left out, it is read as the greedy one.
+    model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
+
     strategy: SamplingStrategy = Field(default_factory=GreedySamplingStrategy)
     max_tokens: int = Field(default=0, ge=0)
     repetition_penalty: float = Field(default=1.0, gt=0)

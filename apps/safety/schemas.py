@@ -12,4 +12,4 @@ class SafetyViolation(SpecModel):
 
     violation_level: ViolationLevel
     user_message: str | None = None
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any]
