@@ -11,8 +11,10 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test import TransactionTestCase
 
-from tests import build
-from tests.processes import Console, ModelServer
+pytest.register_assert_rewrite("tests.spec.calls", "tests.processes", "tests.program")
+
+from tests import build  # noqa: E402
+from tests.processes import Console, ModelServer  # noqa: E402
 
 Line = dict[str, Any]
 
@@ -150,9 +152,9 @@ def _keys() -> dict[str, str]:
 
 async def turns_to_end(seconds: float = 5) -> None:
     """Wait for what the server still does after the last answer: turns that nobody reads any more."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        await asyncio.wait(others, timeout=seconds)
+    turns = [task for task in asyncio.all_tasks() if task.get_name().startswith("turn ")]
+    if turns:
+        await asyncio.wait(turns, timeout=seconds)
 
 
 @pytest.fixture

@@ -11,13 +11,16 @@ os.environ.setdefault("EMBEDDED_MODELS", "0")
 os.environ.setdefault("API_RATE", "")
 
 from stack_console.settings import *  # noqa: E402, F403
-from stack_console.settings import DATA_DIR, DATABASES, LOGGING, REDIS_URL  # noqa: E402
+from stack_console.settings import DATA_DIR, DATABASES, LOGGING, REDIS_URL, STATIC_ROOT, STORAGES  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Units of work run on threads with connections of their own, so memory will not do.
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"
+# Pages are rendered without collecting files first.
+STATIC_ROOT.mkdir()
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 LOGGING["root"]["level"] = "WARNING"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -45,27 +45,35 @@ def plain(schema: Json, document: Json, above: tuple[str, ...] = ()) -> Json:
 def without_null(schema: Json) -> Json:
     """Return a parameter's schema without the null that stands for "not given"."""
     options = schema.get("union") if isinstance(schema, dict) else None
-    if not options or {"type": "null"} not in options:
+    if not options:
         return schema
-    rest = [option for option in options if option != {"type": "null"}]
-    return rest[0] if len(rest) == 1 else {**schema, "union": rest}
+    rest = {label: option for label, option in options.items() if option != {"type": "null"}}
+    return next(iter(rest.values())) if len(rest) == 1 else {**schema, "union": rest}
 
 
 def _followed(ref: str, document: Json, above: tuple[str, ...]) -> Json:
     name = ref.rsplit("/", 1)[-1]
     if name in above:
         return {"again": name}
-    return plain(document["components"]["schemas"][name], document, (*above, name))
+    schemas = document["components"]["schemas"]
+    return plain(schemas[name], document, (*above, name)) if name in schemas else {"missing": name}
 
 
 def _union(options: list[Json], document: Json, above: tuple[str, ...]) -> Json:
     flat: list[Json] = []
     for option in (plain(one, document, above) for one in options):
-        flat += option["union"] if isinstance(option, dict) and "union" in option else [option]
+        flat += option["union"].values() if isinstance(option, dict) and "union" in option else [option]
     if {one.get("type") for one in flat if len(one) == 1} >= SIX_TYPES:
         return ANYTHING
-    once = {json.dumps(one, sort_keys=True): one for one in flat}
-    return {"union": [once[key] for key in sorted(once)]} if len(once) > 1 else flat[0]
+    once = {_label(one): one for one in flat}
+    return {"union": once} if len(once) > 1 else flat[0]
+
+
+def _label(option: Json) -> str:
+    """Return what tells an option from its neighbours: its constants, so that a difference is told where it is."""
+    fields = option.get("properties", {})
+    constants = [f"{name}={field['const']}" for name, field in sorted(fields.items()) if "const" in field]
+    return " ".join(constants) or json.dumps(option, sort_keys=True)
 
 
 def _default(schema: Json) -> Json:
