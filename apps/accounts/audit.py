@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from apps.accounts.models import AuditLine
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+
+from apps.accounts.models import AuditLine, User
 from apps.accounts.principals import Principal
 
 
@@ -23,3 +25,13 @@ def note(actor: Principal, action: str, kind: str, object_id: str, **detail: Any
         address=actor.address,
         request_id=actor.request_id,
     )
+
+
+def admin_wrote(instance: LogEntry, **_: Any) -> None:
+    """Write the line of a change made in the admin site, of whichever model: its own log entry tells of it."""
+    user = User.objects.get(pk=instance.user_id)
+    action = {ADDITION: "create", DELETION: "delete"}.get(instance.action_flag, "update")
+    model = instance.content_type.model_class() if instance.content_type else None
+    kind = str(model._meta.verbose_name).lower().replace(" ", "_") if model else "object"
+    actor = Principal(role=user.role, user_id=user.pk, name=user.username)
+    note(actor, action, kind, instance.object_id or "", name=instance.object_repr, by="admin site")

@@ -71,7 +71,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
     """Answer a sign-in after too many wrong ones; django-axes calls it in place of the view's answer."""
     wait = _locked_for(request)
-    response = _sign_in_page(request, SignInForm({"username": request.POST.get("username", "")}), status=429, wait=wait)
+    response = _sign_in_page(
+        request, SignInForm(initial={"username": request.POST.get("username", "")}), status=429, wait=wait
+    )
     response["Retry-After"] = str(ceil(wait.total_seconds()))
     return response
 
