@@ -6,17 +6,24 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 from ninja.parser import Parser
 from pydantic import ValidationError as ModelError
 from pydantic_core import from_json
 
 from apps.accounts.auth import by_method
 from apps.agents.api import router as agents
+from apps.core.answers import answer
+from apps.core.api import ListRoutesResponse, RouteInfo
 from apps.core.api import router as server
-from apps.core.errors import BadRequest, error_response, explain_model, explain_request
+from apps.core.errors import BadRequest, ConsoleError, error_response, explain_model, explain_request
 from apps.core.middleware import answer_failure
 from apps.inference.api import router as inference
 from apps.providers.api import router as providers
+from stack_console.openapi import published
+
+OLD_PATHS = "Deprecated paths"
 
 
 class StrictJSON(Parser):
@@ -33,7 +40,19 @@ class StrictJSON(Parser):
         return value
 
 
-api = NinjaAPI(
+class ConsoleAPI(NinjaAPI):
+    """The API with the operations' own names as ids, and the older paths marked deprecated in its document."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """Return the operation's name, told apart where it is mounted again for older clients."""
+        return operation.view_func.__name__ + ("_v1" if OLD_PATHS in (operation.tags or []) else "")
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """Return the document that is published."""
+        return published(super().get_openapi_schema(**options))
+
+
+api = ConsoleAPI(
     title="Stack Console",
     version=settings.VERSION,
     description="The Llama Stack experimental API (v1alpha, v1beta) and the stable endpoints around it.",
@@ -44,10 +63,18 @@ api = NinjaAPI(
     urls_namespace="api",
 )
 api.add_router("/v1alpha", agents)
-api.add_router("/v1", agents, url_name_prefix="v1")
+api.add_router("/v1", agents, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1", inference)
 api.add_router("/v1", providers)
 api.add_router("/v1", server)
+
+
+@api.get("/v1/inspect/routes", response=ListRoutesResponse, tags=["Server"])
+async def list_routes(request: HttpRequest) -> HttpResponse:
+    """List every served route, deprecated aliases too."""
+    paths = api.get_openapi_schema()["paths"]
+    found = [RouteInfo(route=path, method=method.upper(), provider_types=[]) for path, methods in paths.items() for method in methods]
+    return answer(ListRoutesResponse(data=sorted(found, key=lambda info: (info.route, info.method))))
 
 
 @api.exception_handler(ValidationError)
@@ -64,7 +91,9 @@ def refuse_value(request: HttpRequest, error: ModelError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def refuse(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Answer a refusal of the framework itself."""
+    """Answer a refusal of the framework itself; a body it could not read says why by itself."""
+    if isinstance(error.__cause__, ConsoleError):
+        return answer_failure(request, error.__cause__)
     return error_response(error.status_code, str(error), getattr(request, "request_id", None))
 
 

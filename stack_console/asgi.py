@@ -15,13 +15,15 @@ pages = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
-from django.core.handlers.exception import convert_exception_to_response  # noqa: E402
 from django.urls import path, set_script_prefix  # noqa: E402
 
 from apps.core.bodies import limited  # noqa: E402
 from apps.core.consumers import LiveConsumer  # noqa: E402
 from apps.core.middleware import api_boundary, is_api  # noqa: E402
 from apps.core.origins import same_origin  # noqa: E402
+from stack_console import tracing  # noqa: E402
+
+tracing.start(settings.VERSION)
 
 
 class ApiHandler(ASGIHandler):
@@ -59,8 +61,7 @@ class ApiHandler(ASGIHandler):
         self._view_middleware = []
         self._template_response_middleware = []
         self._exception_middleware = []
-        view = convert_exception_to_response(self._get_response_async)
-        self._middleware_chain = convert_exception_to_response(api_boundary(view))
+        self._middleware_chain = api_boundary(self._get_response_async)
 
 
 api = ApiHandler()

@@ -10,6 +10,7 @@ from apps.core.spec import SpecModel
 from apps.inference.schemas import (
     CompletionMessage,
     ContentDelta,
+    GreedySamplingStrategy,
     ResponseFormat,
     SamplingParams,
     ToolCall,
@@ -53,7 +54,7 @@ class AgentConfig(SpecModel):
     model: str = Field(min_length=1)
     instructions: str
     name: str | None = None
-    sampling_params: SamplingParams | None = Field(default_factory=SamplingParams)
+    sampling_params: SamplingParams | None = Field(default_factory=lambda: SamplingParams(strategy=GreedySamplingStrategy()))
     input_shields: list[str] | None = Field(default_factory=list)
     output_shields: list[str] | None = Field(default_factory=list)
     toolgroups: list[AgentTool] | None = Field(default_factory=list)

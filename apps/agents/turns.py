@@ -301,6 +301,7 @@ def _root(name: str, session: Session, state: TurnState, request: Any) -> trace.
     """Return the turn's root span: the API request's own, or a new one when a page started the turn."""
     current = trace.get_current_span()
     root = current if current.is_recording() else tracer.start_span(name, kind=SpanKind.SERVER)
+    root.update_name(name)
     root.set_attributes({"session_id": session.session_id, "agent_id": session.agent.agent_id, "turn_id": state.turn_id})
     if state.config.name:
         root.set_attribute("agent_name", state.config.name)

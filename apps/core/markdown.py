@@ -30,6 +30,7 @@ ATTRIBUTES = {
     "pre": {"class", "tabindex", "role", "aria-label"},
     "ol": {"start"},
     "span": {"class"},
+    "table": {"class"},
     "td": {"class"},
     "th": {"class"},
 }
@@ -89,6 +90,12 @@ class _Renderer(RendererHTML):
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
 
+    def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return _cell(tokens[idx])
+
+    def td_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return _cell(tokens[idx])
+
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return _code_block(tokens[idx].content, tokens[idx].info.strip().split(" ")[0])
 
@@ -99,6 +106,11 @@ class _Renderer(RendererHTML):
 def _heading(token: Token) -> str:
     # An answer's headings stand under the page's own h1 and h2.
     return f"h{min(6, int(token.tag[1]) + 2)}"
+
+
+def _cell(token: Token) -> str:
+    # The page policy allows no style attributes; right-aligned columns hold numbers.
+    return f'<{token.tag} class="num">' if "right" in str(token.attrGet("style")) else f"<{token.tag}>"
 
 
 def _code_block(code: str, language: str) -> str:

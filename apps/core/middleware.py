@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import Resolver404
 from django.utils.decorators import sync_and_async_middleware
 from asgiref.sync import iscoroutinefunction
 from opentelemetry import trace
@@ -25,7 +26,7 @@ API_PATH = re.compile(r"/v1(alpha|beta)?(/|$)")
 # Paths of the experimental API as older clients know them (SEMANTICS 10).
 ALIAS_PATH = re.compile(r"/v1/(agents|datasets|datasetio|eval|post-training)(/|$)|/v1/telemetry/(traces|spans|metrics)(/|$)")
 # What the reference calls these operations' root spans; every other root is named after its route.
-NAMED_ROOTS = {"create_agent", "create_agent_session", "create_agent_turn", "resume_agent_turn"}
+NAMED_ROOTS = {"create_agent", "create_agent_session"}  # a turn names its root itself
 
 
 def is_api(path: str) -> bool:
@@ -43,12 +44,15 @@ def api_boundary(get_response: Next) -> Next:
             # A turn goes on after its response has begun, or after its caller left, and ends the span itself.
             return getattr(request, "span_is_owned", False)
 
+        caller = _caller(request)
+        roots = {"__local_root_span__": True} | ({} if caller else {"__root__": True, "__root_span__": True})
+        attributes = {**roots, "__location__": "server", "raw_path": request.path}
         with tracer.start_as_current_span(
-            request.path, context=_caller(request), kind=SpanKind.SERVER, end_on_exit=False
+            request.path, context=caller, kind=SpanKind.SERVER, attributes=attributes, end_on_exit=False
         ) as span:
             began = time.perf_counter()
             try:
-                response = _as_error(request, await get_response(request))
+                response = _as_error(request, await _attempt(get_response, request))
             except BaseException as error:
                 if not owned():
                     span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -66,6 +70,15 @@ def api_boundary(get_response: Next) -> Next:
     return boundary
 
 
+async def _attempt(get_response: Next, request: HttpRequest) -> HttpResponseBase:
+    try:
+        return await get_response(request)
+    except Resolver404:
+        return HttpResponse(status=404)
+    except Exception as error:
+        return answer_failure(request, error)
+
+
 def _caller(request: HttpRequest) -> Any:
     if "traceparent" not in request.headers:
         return None
@@ -73,16 +86,15 @@ def _caller(request: HttpRequest) -> Any:
 
 
 def _describe(span: Span, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Name the span after its operation, or its route; spans that ended were named by who owns them."""
+    if not span.is_recording():
+        return
     match = request.resolver_match
     operation = match.url_name if match else None
     if operation in NAMED_ROOTS:
         span.update_name(operation)
     elif match:
         span.update_name("/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", match.route))
-    if span.is_recording():
-        parent = getattr(span, "parent", None)
-        roots = {"__local_root_span__": True} | ({} if parent else {"__root__": True, "__root_span__": True})
-        span.set_attributes({**roots, "__location__": "server", "raw_path": request.path})
     if response.status_code >= 500:
         span.set_status(Status(StatusCode.ERROR))
 

@@ -5,6 +5,7 @@ from typing import Any
 from opentelemetry import trace
 
 from apps.inference.schemas import (
+    GreedySamplingStrategy,
     JsonSchemaResponseFormat,
     ResponseFormat,
     SamplingParams,
@@ -15,7 +16,7 @@ from apps.inference.schemas import (
 
 def chat_parameters(sampling: SamplingParams | None, response_format: ResponseFormat | None) -> dict[str, Any]:
     """Return the OpenAI parameters of a call; a limit of 0 tokens is no limit and is not sent."""
-    sampling = sampling or SamplingParams()
+    sampling = sampling or SamplingParams(strategy=GreedySamplingStrategy())
     parameters = _strategy(sampling)
     if sampling.max_tokens:
         parameters["max_tokens"] = sampling.max_tokens

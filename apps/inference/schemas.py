@@ -174,7 +174,7 @@ class SamplingParams(SpecModel):
     # Published as required; left out, it is read as the greedy one.
     model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
 
-    strategy: SamplingStrategy = Field(default_factory=GreedySamplingStrategy)
+    strategy: SamplingStrategy
     max_tokens: int = Field(default=0, ge=0)
     repetition_penalty: float = Field(default=1.0, gt=0)
     stop: list[str] | None = Field(default=None, max_length=4)

@@ -64,14 +64,15 @@ def _prepare() -> None:
 
 def _serve(listener: socket.socket) -> None:
     import daphne.server  # installs its reactor, so only here
-    from daphne.access import AccessLogGenerator  # noqa: F401
+    from twisted.internet import reactor
 
+    from apps.providers import health
     from stack_console.asgi import application
 
-    fd = listener.fileno()
+    reactor.callWhenRunning(health.watch)  # type: ignore[attr-defined]
     server = daphne.server.Server(
         application=application,
-        endpoints=[f"fd:fileno={fd}"],
+        endpoints=[f"fd:fileno={listener.fileno()}"],
         signal_handlers=True,
         action_logger=None,
         http_timeout=None,
