@@ -96,55 +96,68 @@ function flush() {
   const frames = queue;
   queue = [];
   scheduled = false;
-  for (const frame of frames) for (const [element, part] of watchers(frame.t)) paint(element, part, frame);
+  frames.forEach(paint);
 }
-function paint(element, part, frame) {
-  if (frame.k === "watching") part.base[frame.t] ||= frame.n;
-  if (frame.n <= part.base[frame.t] && frame.k !== "resync") return;
-  if (!element.dispatchEvent(new CustomEvent("live:frame", { detail: frame, bubbles: true, cancelable: true }))) return;
-  painters[frame.k]?.(element, frame, part);
+function paint(frame) {
+  const { t, n, k } = frame, all = watchers(t);
+  if (k === "watching") for (const [, part] of all) part.base[t] ||= n;
+  const behind = all.filter(([, part]) => k === "resync" || !(n <= part.base[t])).map(([element]) => element);
+  const open = behind.filter((element) => element.dispatchEvent(new CustomEvent("live:frame", { detail: frame, bubbles: true, cancelable: true })));
+  if (open.length) painters[k]?.(open, frame, all);
 }
+// An element marked data-beside only lends its topic's frames a place; the others show the topic itself.
+const again = (elements) => elements.filter((element) => !("beside" in element.dataset)).forEach(refetch);
 const length = (text) => { let count = 0; for (const _ of text) count += 1; return count; };
 const painters = {
-  delta(element, { s, o, d }) {
-    const text = textOf(element, s), have = text && Number(text.dataset.len ??= length(text.textContent));
-    if (!text || o > have) return refetch(element);
+  delta(elements, { s, o, d }) {
+    const text = textOf(elements, s), have = text && Number(text.dataset.len ??= length(text.textContent));
+    if (!text || o > have) return again(elements);
     const fresh = o === have ? d : [...d].slice(have - o).join("");
     if (!fresh) return;
     const tail = text.querySelector("[data-live-tail]") || text;
     if (tail.lastChild?.nodeType === 3) tail.lastChild.appendData(fresh); else tail.append(fresh);
     text.dataset.len = have + length(fresh);
   },
-  block(element, { s, o, h, d }) {
-    const text = textOf(element, s), tail = text?.querySelector("[data-live-tail]");
-    if (!tail || o <= Number(text.dataset.done || 0)) return;
+  block(elements, { s, o, h, d }) {
+    const text = textOf(elements, s), tail = text?.querySelector("[data-live-tail]");
+    if (!tail) return again(elements);
+    if (o <= Number(text.dataset.done || 0)) return;
     tail.insertAdjacentHTML("beforebegin", h);
     tail.textContent = d;
     text.dataset.done = o;
     text.dataset.len = o + length(d);
     painted(text);
   },
-  html(element, { target, swap = "outer", h }) {
+  html(elements, { target, swap = "outer", h }, all) {
     const twin = swap === "append" && doc.getElementById(/\sid=["']?([^"'\s>]+)/.exec(h)?.[1]);
     const place = twin || doc.querySelector(target);
-    if (!place) return refetch(element);
+    if (!place) return again(elements);
+    const home = all.find(([element]) => element.contains(place));
+    if (home && !elements.includes(home[0])) return; // it is newer than the frame, or its page script has painted
     if (swap === "delete") place.remove();
     else if (swap === "append" && !twin) htmx.swap(place, h, { swapStyle: "beforeend" });
     else morph(place, h);
     scan();
   },
-  state(element, frame) {
+  state(elements, frame) {
     const value = frame.v ?? frame;
-    if ("liveCount" in element.dataset && value.count !== undefined) {
-      element.querySelector("[data-count]").textContent = value.count;
-      element.hidden = !value.count;
+    for (const element of elements) {
+      if ("liveCount" in element.dataset && value.count !== undefined) {
+        element.querySelector("[data-count]").textContent = value.count;
+        element.hidden = !value.count;
+      }
+      if (element.dataset.liveOn === "state") refetch(element);
     }
-    if (element.dataset.liveOn === "state") refetch(element);
   },
-  resync: (element) => refetch(element),
-  gone(element, { t }, part) { delete part.base[t]; element.dataset.liveGone = ""; },
+  resync: (elements) => elements.forEach(refetch),
+  gone(elements, { t }, all) {
+    for (const [element, part] of all) { delete part.base[t]; element.dataset.liveGone = ""; }
+  },
 };
-const textOf = (element, step) => element.querySelector(`[data-live-text="${CSS.escape(step)}"]`);
+function textOf(elements, step) {
+  const selector = `[data-live-text="${CSS.escape(step)}"]`;
+  return elements.map((element) => element.querySelector(selector)).find(Boolean);
+}
 const painted = (element) => element.dispatchEvent(new CustomEvent("live:painted", { bubbles: true }));
 function morph(element, html) {
   // What the reader opened stays open, what they typed stays typed.
@@ -158,14 +171,17 @@ function morph(element, html) {
 }
 
 // The whole picture again, over HTTP: at once, then at most once a second
+const due = new Set();
+let fetchAt = 0;
 function refetch(element) {
-  const part = parts.get(element);
-  if (!part || part.waits) return;
-  part.waits = setTimeout(async () => {
-    await fetchParts([element]);
-    part.waits = 0;
-  }, Math.max(0, (part.nextAt || 0) - Date.now()));
-  part.nextAt = Date.now() + 1000;
+  if (!due.size) setTimeout(fetchDue, Math.max(0, fetchAt - Date.now()));
+  due.add(element);
+}
+function fetchDue() {
+  const elements = [...due].filter((element) => parts.has(element));
+  due.clear();
+  fetchAt = Date.now() + 1000;
+  fetchParts(elements);
 }
 async function fetchParts(elements) {
   const urls = new Map();
