@@ -112,11 +112,11 @@ class Console:
             ours["REDIS_URL"] = urlsplit(redis)._replace(path="/10").geturl()
         return kept | ours | self.extra
 
-    def prepare(self) -> "Console":
-        """Make the tables, a person of each role with a session, and a key of each role."""
+    def prepare(self, *, people: bool = True) -> "Console":
+        """Make the tables and, unless told otherwise, a person of each role with a session and a key of each role."""
         if base := os.environ.get("DATABASE_URL"):
             self.extra["DATABASE_URL"] = _new_database(base)
-        command = [sys.executable, str(ROOT / "tests/seed.py")]
+        command = [sys.executable, str(ROOT / "tests/seed.py"), *([] if people else ["--empty"])]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, text=True, capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr
         self.facts = json.loads(done.stdout.splitlines()[-1])

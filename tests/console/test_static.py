@@ -64,7 +64,7 @@ def test_collected_files_have_hashed_names_and_are_packed(collected: Path) -> No
     names = json.loads((collected / "staticfiles.json").read_text())["paths"]
 
     css = (collected / names["app.css"]).read_text()
-    assert f"url(\"{names['vendor/geist/geist.woff2']}\")" in css
+    assert f'url("{names["vendor/geist/geist.woff2"]}")' in css
     assert (collected / (names["live.js"] + ".gz")).exists()
 
 
@@ -88,7 +88,9 @@ def test_templates_are_short() -> None:
 
 def test_scripts_keep_nothing_in_the_browser() -> None:
     for path in STATIC.glob("*.js"):
-        assert not re.search(r"localStorage|sessionStorage|indexedDB|\beval\(|new Function", path.read_text()), path.name
+        assert not re.search(r"localStorage|sessionStorage|indexedDB|\beval\(|new Function", path.read_text()), (
+            path.name
+        )
 
 
 def test_no_timer_is_faster_than_five_seconds() -> None:

@@ -87,7 +87,7 @@ def test_an_unlisted_state_is_escaped() -> None:
 
 
 def test_json_is_coloured_and_escaped() -> None:
-    html = rendered("{{ d|json_code }}", d={"a<b": ["x\"</script>", 1.5, None, True]})
+    html = rendered("{{ d|json_code }}", d={"a<b": ['x"</script>', 1.5, None, True]})
 
     assert '<span class="p">&quot;a&lt;b&quot;</span>' in html
     assert "<script" not in html

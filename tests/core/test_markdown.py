@@ -14,7 +14,7 @@ HOSTILE = [
     '[x](https://e.com "onmouseover=alert(1)")',
     "![x](javascript:alert(1))",
     "<svg/onload=alert(1)>",
-    "```html\"><img src=x onerror=alert(1)>\n<script>alert(1)</script>\n```",
+    '```html"><img src=x onerror=alert(1)>\n<script>alert(1)</script>\n```',
     "<a href='https://e.com' style='position:fixed'>x</a>",
     "[x]: javascript:alert(1)\n\n[x]",
     "&lt;script&gt;alert(1)&lt;/script&gt;",
@@ -40,7 +40,16 @@ def test_nothing_in_an_answer_runs_or_loads(text: str) -> None:
     found.feed(render(text))
 
     assert found.tags.isdisjoint({"script", "img", "svg", "iframe", "style", "form"})
-    assert {name for name, _ in found.attributes} <= {"href", "title", "target", "rel", "class", "tabindex", "role", "aria-label"}
+    assert {name for name, _ in found.attributes} <= {
+        "href",
+        "title",
+        "target",
+        "rel",
+        "class",
+        "tabindex",
+        "role",
+        "aria-label",
+    }
     assert all(str(value).startswith("https://e.com") for name, value in found.attributes if name == "href")
 
 
