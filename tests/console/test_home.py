@@ -1,0 +1,122 @@
+"""The first page: its numbers are the rows', its queries do not grow."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils.timezone import now
+
+from apps.agents.models import Pending, Status, Turn
+from apps.console.overview import overview
+from tests import build
+
+pytestmark = pytest.mark.django_db
+
+
+def turn(session: Any, status: str = Status.COMPLETED, **fields: Any) -> Turn:
+    """Return a new turn row."""
+    return Turn.objects.create(session=session, status=status, input_messages=[build.said("Hi")], **fields)
+
+
+def waiting(session: Any, tool: str = "refund") -> Turn:
+    """Return a turn that waits for somebody."""
+    row = turn(session, Status.WAITING, waiting_since=now())
+    Pending.objects.create(turn=row, call_id="call-1", tool_name=tool, arguments="{}")
+    return row
+
+
+@pytest.fixture
+def client() -> Client:
+    """An operator's browser."""
+    browser = Client()
+    browser.force_login(build.user("operator"), backend="django.contrib.auth.backends.ModelBackend")
+    return browser
+
+
+@pytest.fixture
+def session() -> Any:
+    """A session of an agent."""
+    return build.session(build.agent(name="Support desk"), session_name="Jacket exchange")
+
+
+def test_an_empty_console_says_what_comes_first(client: Client) -> None:
+    page = client.get("/").content.decode()
+
+    assert 'data-ui="first-steps"' in page
+    assert "No sessions yet" in page
+    assert "Nothing waits for you." in page
+
+
+def test_numbers_are_those_of_the_last_day(session: Any) -> None:
+    start = now() - timedelta(minutes=5)
+    turn(session, started_at=start, completed_at=start + timedelta(seconds=2), input_tokens=100, output_tokens=20)
+    turn(session, Status.FAILED, started_at=start, completed_at=start + timedelta(seconds=8), error="No answer")
+    turn(session, started_at=now() - timedelta(hours=25), input_tokens=999, output_tokens=999)
+
+    numbers = overview().numbers
+
+    assert (numbers.turns, numbers.failed, numbers.tokens) == (2, 1, 120)
+    assert numbers.error_rate == 0.5
+    assert numbers.p95_s == 8
+
+
+def test_numbers_nobody_knows_are_unknown() -> None:
+    numbers = overview().numbers
+
+    assert (numbers.turns, numbers.error_rate, numbers.p95_s, numbers.tokens) == (0, None, None, None)
+
+
+def test_what_waits_runs_and_failed_is_shown_with_the_way_to_it(client: Client, session: Any) -> None:
+    other = build.session(session.agent, session_name="Gift card")
+    asked = waiting(session)
+    turn(other, Status.FAILED, error="The model server is down", completed_at=now())
+    turn(other, Status.RUNNING)
+
+    page = client.get("/").content.decode()
+
+    assert f"/{session.session_id}/#turn-{asked.turn_id}" in page
+    assert "refund" in page
+    assert "The model server is down" in page
+    assert "Answering" in page
+
+
+def test_a_session_tells_its_turns_and_tokens(session: Any) -> None:
+    turn(session, input_tokens=10, output_tokens=5)
+    turn(session, Status.FAILED, input_tokens=1, output_tokens=1)
+
+    shown = overview().sessions[0]
+
+    assert (shown.turn_count, shown.tokens, shown.last_status) == (2, 17, Status.FAILED)
+
+
+def test_an_operator_is_not_shown_what_a_viewer_may_not_do(session: Any) -> None:
+    waiting(session)
+    viewer = Client()
+    viewer.force_login(build.user("viewer"), backend="django.contrib.auth.backends.ModelBackend")
+
+    page = viewer.get("/").content.decode()
+
+    assert 'data-ui="new-agent"' not in page
+    assert ">Answer</a>" not in page
+
+
+def test_the_part_comes_alone_for_the_live_layer(client: Client) -> None:
+    part = client.get("/", headers={"HX-Request": "true"}).content.decode()
+
+    assert part.lstrip().startswith('<div id="overview"')
+    assert "<html" not in part
+
+
+@pytest.mark.parametrize("many", [0, 30])
+def test_queries_do_not_grow_with_rows(client: Client, session: Any, many: int, django_assert_max_num_queries: Any) -> None:
+    for index in range(many):
+        other = build.session(session.agent, session_name=f"Session {index}")
+        waiting(other)
+        turn(other, Status.FAILED, completed_at=now())
+        turn(other, Status.RUNNING)
+        build.provider(f"provider-{index}")
+    client.get("/")
+
+    with django_assert_max_num_queries(15):
+        assert client.get("/").status_code == 200
