@@ -122,14 +122,14 @@ async def get_agents_step(request: HttpRequest, agent_id: str, session_id: str, 
     return answer({"step": step.details})
 
 
-@router.post(TURN + "/cancel", response=schemas.Turn, tags=["Agents", "Stack Console"])
+@router.post(TURN + "/cancel", response=schemas.Turn)
 async def cancel_agent_turn(request: HttpRequest, agent_id: str, session_id: str, turn_id: str) -> HttpResponse:
     """Stop a running or waiting turn and return it with what it has. An addition of Stack Console."""
     await turns.stop(await db.read(_turn, agent_id, session_id, turn_id), actor(request))
     return answer((await db.read(_turn, agent_id, session_id, turn_id)).as_json())
 
 
-@router.get(TURN + "/events", openapi_extra=STREAMED, tags=["Agents", "Stack Console"])
+@router.get(TURN + "/events", openapi_extra=STREAMED)
 async def watch_agent_turn(request: HttpRequest, agent_id: str, session_id: str, turn_id: str) -> StreamingHttpResponse:
     """Watch a turn from its beginning, or from ``Last-Event-ID``, whoever started it. An addition of Stack Console."""
     turn = await db.read(_turn, agent_id, session_id, turn_id)

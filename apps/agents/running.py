@@ -42,6 +42,7 @@ class Running:
         self._readers: list[asyncio.Queue[schemas.Payload | None]] = []
         self._outbox: list[live.Event] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._one_flush = asyncio.Lock()
         self._began = self._finishing = False
         self._task: asyncio.Task[None] | None = None
         self.done = asyncio.Event()
@@ -107,8 +108,10 @@ class Running:
                 self._finishing = True
                 self.turn = payload.turn
                 await db.write(records.finish, self.row, self.state, payload.turn)
+                self._answer(payload)
                 self._announce(payload.model_dump(mode="json", exclude_none=True))
                 await self._tell_others()
+                return
             case _:
                 self._announce(payload.model_dump(mode="json", exclude_none=True))
                 await live.publish(TURNS, self._state_event("running"))
@@ -137,29 +140,29 @@ class Running:
 
     async def _flush_soon(self) -> None:
         while self._outbox:
-            await asyncio.sleep(0 if self._finishing else JOIN_S)
+            await asyncio.sleep(JOIN_S)
             await self._flush()
 
     async def _flush(self) -> None:
-        events, self._outbox = self._outbox, []
-        if not events:
-            return
-        try:
-            await live.publish(self.topic, *events)
-        except Exception:  # watching is best effort: the caller and the rows do not depend on it
-            log.warning("turn %s could not be announced", self.state.turn_id, exc_info=True)
+        async with self._one_flush:  # events keep their order
+            events, self._outbox = self._outbox, []
+            if not events:
+                return
+            try:
+                await live.publish(self.topic, *events)
+            except Exception:  # watching is best effort: the caller and the rows do not depend on it
+                log.warning("turn %s could not be announced", self.state.turn_id, exc_info=True)
 
     async def _fail(self, error: ConsoleError) -> None:
         self._finishing = True
         self.failure = error
         self.span.set_status(Status(StatusCode.ERROR, error.detail))
         await db.write(records.fail, self.row, self.state, error.detail, self.partial())
+        self._answer(None)
         self._announce({"event_type": "turn_failed", "message": error.detail})
         await self._tell_others()
 
     async def _tell_others(self) -> None:
-        if self._flushing is not None and not self._flushing.done():
-            await self._flushing
         await self._flush()
         status = "failed" if self.failure else "waiting" if self.state.waiting_for else "over"
         try:
@@ -173,12 +176,19 @@ class Running:
         session = self.state.session_id
         return {"event_type": "turn_changed", "turn_id": self.state.turn_id, "session_id": session, "status": status}
 
+    def _answer(self, last: schemas.Payload | None) -> None:
+        """Tell whoever waits for the turn how it ended, before the rest of the world hears of it."""
+        for reader in self._readers:
+            if last is not None:
+                reader.put_nowait(last)
+            reader.put_nowait(None)
+        self._readers.clear()
+        self.done.set()
+
     def _end(self) -> None:
         _running.pop(self.row, None)
         self.span.end()
-        for reader in self._readers:
-            reader.put_nowait(None)
-        self.done.set()
+        self._answer(None)
 
 
 def running(row: int) -> Running | None:

@@ -69,7 +69,7 @@ def _serve(listener: socket.socket) -> None:
     from apps.providers import health
     from stack_console.asgi import application
 
-    reactor.callWhenRunning(health.watch)  # type: ignore[attr-defined]
+    reactor.callLater(0, health.watch)  # type: ignore[attr-defined]  # once the loop runs
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
