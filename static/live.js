@@ -102,11 +102,12 @@ function paint(frame) {
   const { t, n, k } = frame, all = watchers(t);
   if (k === "watching") for (const [, part] of all) part.base[t] ||= n;
   const behind = all.filter(([, part]) => k === "resync" || !(n <= part.base[t])).map(([element]) => element);
-  const open = behind.filter((element) => element.dispatchEvent(new CustomEvent("live:frame", { detail: frame, bubbles: true, cancelable: true })));
+  const open = behind.filter((element) => isBeside(element) || element.dispatchEvent(new CustomEvent("live:frame", { detail: frame, bubbles: true, cancelable: true })));
   if (open.length) painters[k]?.(open, frame, all);
 }
 // An element marked data-beside only lends its topic's frames a place; the others show the topic itself.
-const again = (elements) => elements.filter((element) => !("beside" in element.dataset)).forEach(refetch);
+const isBeside = (element) => "beside" in element.dataset;
+const again = (elements) => elements.filter((element) => !isBeside(element)).forEach(refetch);
 const length = (text) => { let count = 0; for (const _ of text) count += 1; return count; };
 const painters = {
   delta(elements, { s, o, d }) {
