@@ -146,7 +146,7 @@ def _finished_calls(turn: TurnState, writing: Writing) -> list[ToolCall]:
     for _, call in sorted(writing.calls.items()):
         call_id = call["id"] if call["id"] and call["id"] not in taken else f"call_{new_id()}"
         taken.add(call_id)
-        calls.append(ToolCall(call_id=call_id, tool_name=call["name"] or "unnamed", arguments=call["arguments"].strip() or "{}"))
+        calls.append(ToolCall(call_id=call_id, tool_name=call["name"] or "unnamed", arguments=call["arguments"] if call["arguments"].strip() else "{}"))
     return calls
 
 
