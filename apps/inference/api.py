@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -88,10 +88,10 @@ async def openai_chat_completion(
 
 
 async def _frames(
-    first: Chunk | None, chunks: AsyncIterator[Chunk], target: Target, *, wants_usage: bool
+    first: Chunk | None, chunks: AsyncGenerator[Chunk], target: Target, *, wants_usage: bool
 ) -> AsyncIterator[bytes]:
     """Yield the answer as OpenAI's frames; a failure in the middle is the last frame. Closing it cancels the model."""
-    async with aclosing(chunks):  # type: ignore[type-var]
+    async with aclosing(chunks):
         try:
             if first is not None:
                 yield _frame(first, target)

@@ -6,7 +6,7 @@ those of others within two seconds.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.db.models import Count, Max
 
 from apps.core import db
 from apps.core.errors import BadRequest, NotFound
+from apps.inference.catalog import CATALOG
 from apps.inference.completions import Chunk
 from apps.inference.models import Model
 from apps.inference.providers.base import InferenceProvider
@@ -69,7 +70,13 @@ async def find(model_id: str, kind: str = "llm") -> Target:
     )
 
 
-def stream(target: Target, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+async def default() -> str | None:
+    """Return the chat model to offer first: the best embedded one, else one of another provider; None without any."""
+    rows = [row for row in (await _directory()).rows.values() if row.model_type == "llm"]
+    return min(rows, key=_rank).identifier if rows else None
+
+
+def stream(target: Target, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
     """Return the chunks of the model's answer; close the iterator to cancel. Raises ProviderError while it runs."""
     return target.provider.chat({**body, "model": target.name})
 
@@ -116,6 +123,15 @@ def _look(kept: _Directory | None) -> _Directory:
     for row in rows.values():
         by_name.setdefault(row.provider_resource_id, []).append(row)
     return _Directory(stamp, rows, by_name, now)
+
+
+def _rank(row: Model) -> tuple[int, int]:
+    """Order chat models for who has not chosen: the demo model only when nothing else is there."""
+    names = [weights.name for weights in CATALOG]
+    if row.is_demo:
+        return len(names) + 1, row.pk
+    embedded = row.provider.provider_type == "inline::llama-cpp" and row.provider_resource_id in names
+    return names.index(row.provider_resource_id) if embedded else len(names), row.pk
 
 
 def _resolve(directory: _Directory, model_id: str) -> Model | None:

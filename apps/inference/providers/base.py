@@ -1,6 +1,6 @@
 """What the console asks of anything that runs models; messages, parameters and answers are OpenAI's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from apps.providers.types import Config
@@ -17,7 +17,7 @@ class InferenceProvider(Protocol):
 
     def __init__(self, provider_id: str, config: Any) -> None: ...
 
-    def chat(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    def chat(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the chunks of an answer; closing the iterator, or cancelling its task, cancels the generation."""
         ...
 

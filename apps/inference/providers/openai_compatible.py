@@ -1,7 +1,7 @@
 """Any server that speaks OpenAI's API: OpenAI itself, vLLM, Ollama, llama-server, another Stack Console."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -71,7 +71,7 @@ class OpenAICompatible:
         name = config.max_tokens_name
         self._limit_name = ("max_completion_tokens" if config.is_openai else "") if name == "auto" else name
 
-    def chat(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+    def chat(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
         """Yield the chunks as the server sends them, the counts last."""
         streamed = {**self._suited(body), "stream": True, "stream_options": {"include_usage": True}}
         return self._wire.stream("/chat/completions", streamed)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -61,7 +61,7 @@ class Scripted:
         self.provider_id = provider_id
         self.config = config
 
-    async def chat(self, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+    async def chat(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
         """Yield the line whose turn it is, word by word; raises ProviderError where the script says so."""
         line = self._line(body["messages"])
         answer = Answer(body["model"])

@@ -4,7 +4,7 @@ The ``openai`` client sends and receives; only its parsing of streams is left ou
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +19,10 @@ NO_KEY = (
     "none"  # given explicitly, or the client would take OPENAI_API_KEY of the environment to a server it is not for
 )
 TEXT_LIMIT = 600
+
+
+class Unreachable(ProviderError):
+    """No connection, so nothing was asked: asking again is safe."""
 
 
 class Wire:
@@ -41,7 +45,7 @@ class Wire:
         """Return the JSON answer of a POST; raises ProviderError."""
         return self._read(await self._send("post", path, body, stream=False))
 
-    async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[Chunk]:
+    async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
         """Yield the JSON frames of a streamed answer; raises ProviderError, also when it ends before its end.
 
         Closing the iterator closes the connection, which cancels the generation at the server.
@@ -149,7 +153,10 @@ class Wire:
         return frame
 
     def _refused(self, status: int, response: Any) -> ProviderError:
-        text = self._clean(_said(response))
+        error = _error_of(response)
+        if error.get("type") == "exceed_context_size_error":
+            return ProviderError(_too_long(self.name, error), status=400)
+        text = self._clean(str(error.get("message") or error.get("detail") or error))
         if status in (401, 403):
             return ProviderError(
                 f"{self.name} refuses the key it is given ({status}). Enter a valid one in its settings."
@@ -164,9 +171,9 @@ class Wire:
             return ProviderError(f"{self.name} refuses the request: {text or status}", status=400)
         return ProviderError(f"{self.name} failed ({status}): {text or 'it does not say why'}")
 
-    def _unreachable(self, reason: str) -> ProviderError:
+    def _unreachable(self, reason: str) -> Unreachable:
         where = self._socket or self.base_url
-        return ProviderError(f"{self.name} cannot be reached at {where}: {reason or 'the connection failed'}.")
+        return Unreachable(f"{self.name} cannot be reached at {where}: {reason or 'the connection failed'}.")
 
     def _silent(self) -> ProviderError:
         return ProviderError(f"{self.name} was silent for {self._silence_s:g} s.", status=504)
@@ -178,13 +185,17 @@ class Wire:
         return text.replace(self._api_key, HIDDEN)[:TEXT_LIMIT] if self._api_key != NO_KEY else text[:TEXT_LIMIT]
 
 
-def _said(response: Any) -> str:
-    """Return the sentence in an error body, whatever its shape."""
+def _error_of(response: Any) -> dict[str, Any]:
+    """Return the error object of a body, whatever its shape."""
     try:
         body = from_json(response.content)
     except ValueError:
-        return str(response.text).strip()
+        return {"message": str(response.text).strip()}
     error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        return str(error.get("message") or error.get("detail") or error)
-    return str(error)
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
+def _too_long(name: str, error: dict[str, Any]) -> str:
+    has, takes = error.get("n_prompt_tokens"), error.get("n_ctx")
+    counts = f"{has:,} tokens and it reads at most {takes:,}" if has and takes else "more tokens than it reads"
+    return f"{name} was sent {counts}. Shorten the conversation or choose a model with a longer context."
