@@ -55,6 +55,7 @@ class ToolDef(SpecModel):
         if not isinstance(data, dict) or "parameters" not in data:
             return data
         tool = dict(data)
+        tool.pop("tool_prompt_format", None)  # the older clients' helper sends it along; nothing here reads it
         parameters = tool.pop("parameters") or []
         if not isinstance(parameters, list) or not all(isinstance(p, dict) and "name" in p for p in parameters):
             raise ValueError("parameters: must be a list of objects with a name; newer servers use input_schema")
@@ -63,11 +64,16 @@ class ToolDef(SpecModel):
         return tool
 
 
+# What those clients name a type after: the Python annotation of the caller's function.
+PYTHON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
+
+
 def _schema_of(parameters: list[dict[str, Any]]) -> dict[str, Any]:
     properties = {}
     for parameter in parameters:
+        kind = parameter.get("parameter_type") or "string"
         described = {
-            "type": parameter.get("parameter_type") or "string",
+            "type": PYTHON_TYPES.get(kind, kind),
             "description": parameter.get("description") or "",
         }
         extra = {key: parameter[key] for key in ("default", "items", "title") if parameter.get(key) is not None}
