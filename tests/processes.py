@@ -124,12 +124,12 @@ class Console:
 
     def start(self, seconds: float = 60) -> "Console":
         """Start ``manage.py serve``, again on the same port after ``kill`` or ``stop``."""
-        log = (self.folder / self.log_name).open("a+")
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
-        start = log.seek(0, os.SEEK_END)
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, text=True, stdout=log, stderr=subprocess.STDOUT
-        )
+        with (self.folder / self.log_name).open("a+") as log:
+            start = log.seek(0, os.SEEK_END)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, text=True, stdout=log, stderr=subprocess.STDOUT
+            )
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, f"serve ended with {self.process.returncode}:\n{self.log()}"

@@ -12,7 +12,9 @@ from apps.agents.turn_state import Event, TurnState
 from apps.inference.schemas import ToolCall, ToolDef, ToolResponse
 from apps.safety.schemas import SafetyViolation
 
-ADD = ToolDef(name="add", description="Add two numbers", input_schema={"type": "object", "properties": {"a": {"type": "number"}}})
+ADD = ToolDef(
+    name="add", description="Add two numbers", input_schema={"type": "object", "properties": {"a": {"type": "number"}}}
+)
 ASK = {"name": "ask_person", "description": "Ask a person"}
 
 
@@ -20,7 +22,9 @@ def text(*words: str, finish: str = "stop", usage: bool = True) -> list[dict[str
     """A model's stream of words."""
     chunks: list[dict[str, Any]] = [{"choices": [{"delta": {"content": word}}]} for word in words]
     chunks.append({"choices": [{"delta": {}, "finish_reason": finish}]})
-    return [*chunks, {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}}] if usage else chunks
+    return (
+        [*chunks, {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}}] if usage else chunks
+    )
 
 
 def calls(*wanted: tuple[str, str], finish: str = "tool_calls") -> list[dict[str, Any]]:
@@ -96,7 +100,14 @@ async def test_a_turn_ends_when_the_model_calls_no_tool() -> None:
     payloads = await take(turn(world))
 
     progress = "step_progress inference"
-    assert kinds(payloads) == ["turn_start", "step_start inference", progress, progress, "step_complete inference", "turn_complete"]
+    assert kinds(payloads) == [
+        "turn_start",
+        "step_start inference",
+        progress,
+        progress,
+        "step_complete inference",
+        "turn_complete",
+    ]
     assert payloads[-1].turn.output_message.content == "Hello"
     assert payloads[-1].turn.output_message.stop_reason == "end_of_turn"
     assert world.asked[0]["messages"] == [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "hi"}]
@@ -139,7 +150,11 @@ async def test_fragments_of_a_call_join_to_name_and_arguments() -> None:
 
     payloads = await take(turn(world, tools=[ADD]))
 
-    deltas = [p.delta for p in payloads if p.event_type == "step_progress" and p.step_type == "inference" and p.delta.type == "tool_call"]
+    deltas = [
+        p.delta
+        for p in payloads
+        if p.event_type == "step_progress" and p.step_type == "inference" and p.delta.type == "tool_call"
+    ]
     assert [d.parse_status for d in deltas][-4:] == ["in_progress", "succeeded", "in_progress", "succeeded"]
     assert "".join(d.tool_call for d in deltas if isinstance(d.tool_call, str)) == 'add(add({"a":1}{"a":2}))'
     assert isinstance(deltas[-1].tool_call, ToolCall)
@@ -186,7 +201,9 @@ async def test_iterations_used_up_end_the_turn_without_running_the_calls() -> No
     assert output.tool_calls[0].arguments == '{"a":2}'
 
 
-@pytest.mark.parametrize(("finish", "reason"), [("stop", "end_of_turn"), ("length", "out_of_tokens"), ("odd", "end_of_turn")])
+@pytest.mark.parametrize(
+    ("finish", "reason"), [("stop", "end_of_turn"), ("length", "out_of_tokens"), ("odd", "end_of_turn")]
+)
 async def test_stop_reasons_are_mapped(finish: str, reason: str) -> None:
     payloads = await take(turn(World(text("x", finish=finish))))
 
@@ -306,7 +323,10 @@ async def test_an_output_shield_keeps_the_text_back_until_it_looked() -> None:
 async def test_an_output_shield_lets_a_good_answer_out_whole() -> None:
     payloads = await take(turn(World(text("a", "b")), output_shields=["guard"]))
 
-    assert kinds(payloads)[2:6] == ["step_progress inference"] * 2 + ["step_complete inference", "step_start shield_call"]
+    assert kinds(payloads)[2:6] == ["step_progress inference"] * 2 + [
+        "step_complete inference",
+        "step_start shield_call",
+    ]
     assert payloads[-1].turn.output_message.content == "ab"
 
 

@@ -85,7 +85,7 @@ def test_a_session_tells_its_turns_and_tokens(session: Any) -> None:
     turn(session, input_tokens=10, output_tokens=5)
     turn(session, Status.FAILED, input_tokens=1, output_tokens=1)
 
-    shown = overview().sessions[0]
+    shown: Any = overview().sessions[0]
 
     assert (shown.turn_count, shown.tokens, shown.last_status) == (2, 17, Status.FAILED)
 
@@ -109,7 +109,9 @@ def test_the_part_comes_alone_for_the_live_layer(client: Client) -> None:
 
 
 @pytest.mark.parametrize("many", [0, 30])
-def test_queries_do_not_grow_with_rows(client: Client, session: Any, many: int, django_assert_max_num_queries: Any) -> None:
+def test_queries_do_not_grow_with_rows(
+    client: Client, session: Any, many: int, django_assert_max_num_queries: Any
+) -> None:
     for index in range(many):
         other = build.session(session.agent, session_name=f"Session {index}")
         waiting(other)

@@ -44,7 +44,7 @@ def test_the_menu_marks_where_one_is(client: Client) -> None:
     page = client.get("/").content.decode()
 
     assert 'href="/" data-ui="nav-home" aria-current="page"' in page
-    assert page.count("aria-current=\"page\" title=") == 1
+    assert page.count('aria-current="page" title=') == 1
 
 
 def test_only_staff_see_the_admin(client: Client) -> None:

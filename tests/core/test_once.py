@@ -60,7 +60,8 @@ def test_another_key_acts_again() -> None:
 
 
 def test_a_refused_form_can_be_sent_again() -> None:
-    view, acts = maker(lambda number: HttpResponse("wrong", status=422) if number == 1 else HttpResponseRedirect("/things/2/"))
+    refused, made = HttpResponse("wrong", status=422), HttpResponseRedirect("/things/2/")
+    view, acts = maker(lambda number: refused if number == 1 else made)
 
     view(sent())
 

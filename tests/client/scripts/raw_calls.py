@@ -26,6 +26,7 @@ is_new = llama_stack_client.__version__.startswith("0.3")
 model = os.environ["MODEL"]
 client = LlamaStackClient(base_url=os.environ["BASE_URL"], api_key=os.environ["API_KEY"], timeout=60)
 agents = client.alpha.agents if is_new else client.agents
+can_read = hasattr(agents, "retrieve")  # the oldest of the three has no call for it
 
 
 def user(text: str) -> dict:
@@ -49,12 +50,13 @@ def agents_and_sessions() -> tuple[str, str]:
         "sampling_params": {"strategy": {"type": "top_p", "temperature": 0.5, "top_p": 0.9}, "max_tokens": 200},
     }
     agent_id = agents.create(agent_config=config).agent_id
-    kept = agents.retrieve(agent_id)
-    assert kept.agent_config.client_tools[0].name == "get_weather"
-    assert kept.agent_config.max_infer_iters == 10
-    assert agent_id in [one["agent_id"] for one in agents.list().data]
     session_id = agents.session.create(agent_id, session_name="Raw").session_id
-    assert [one["session_id"] for one in agents.session.list(agent_id).data] == [session_id]
+    if can_read:
+        kept = agents.retrieve(agent_id)
+        assert kept.agent_config.client_tools[0].name == "get_weather"
+        assert kept.agent_config.max_infer_iters == 10
+        assert agent_id in [one["agent_id"] for one in agents.list().data]
+        assert [one["session_id"] for one in agents.session.list(agent_id).data] == [session_id]
     assert agents.session.retrieve(session_id, agent_id=agent_id).turns == []
     return agent_id, session_id
 
@@ -100,15 +102,12 @@ def a_waiting_turn(agent_id: str, session_id: str) -> None:
 
 
 def failures(agent_id: str, session_id: str) -> None:
-    refused(NotFoundError, agents.retrieve, agent_id="nobody")
+    refused(NotFoundError, agents.session.create, agent_id="nobody", session_name="x")
     refused(BadRequestError, agents.create, agent_config={"model": model})
     where = {"agent_id": agent_id, "session_id": session_id}
-    try:
-        chunks = list(agents.turn.create(**where, messages=[user("drop:3")], stream=True))
-    except Exception as error:
-        assert type(error).__name__ in ("APIError", "APIStatusError"), error
-    else:
-        raise AssertionError(f"the cut line was not noticed: {chunks[-1]}")
+    # The client hands a failure on as a chunk of its own, without an event.
+    last = list(agents.turn.create(**where, messages=[user("drop:3")], stream=True))[-1]
+    assert "openai" in last.error["message"], last
     reader = LlamaStackClient(base_url=os.environ["BASE_URL"], api_key=os.environ["VIEWER_KEY"])
     readers = reader.alpha.agents if is_new else reader.agents
     refused(PermissionDeniedError, readers.delete, agent_id=agent_id)
@@ -118,7 +117,7 @@ def gone(agent_id: str, session_id: str) -> None:
     agents.session.delete(session_id, agent_id=agent_id)
     refused(NotFoundError, agents.session.retrieve, session_id=session_id, agent_id=agent_id)
     agents.delete(agent_id)
-    refused(NotFoundError, agents.retrieve, agent_id=agent_id)
+    refused(NotFoundError, agents.delete, agent_id=agent_id)
 
 
 ids = agents_and_sessions()
