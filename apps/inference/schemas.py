@@ -65,7 +65,14 @@ class ToolDef(SpecModel):
 
 
 # What those clients name a type after: the Python annotation of the caller's function.
-PYTHON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
+PYTHON_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "list": "array",
+    "dict": "object",
+}
 
 
 def _schema_of(parameters: list[dict[str, Any]]) -> dict[str, Any]:
