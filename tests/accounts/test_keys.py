@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -183,7 +184,7 @@ def test_the_rate_starts_anew_with_each_window(settings: Any, monkeypatch: pytes
     settings.API_RATE = "1/m"
     token = build.key("viewer")
     clock = iter([600.0, 630.0, 660.0])
-    monkeypatch.setattr("apps.accounts.keys.time.time", lambda: next(clock))
+    monkeypatch.setattr("apps.accounts.keys.time", SimpleNamespace(time=lambda: next(clock)))
 
     recognised(token)
     with pytest.raises(ConsoleError) as refusal:
