@@ -40,7 +40,8 @@ class Theme(NamedTuple):
 THEMES = (Theme("system", "Like the system", "monitor"), Theme("light", "Light", "sun"), Theme("dark", "Dark", "moon"))
 
 
-class Badge(NamedTuple):
+@dataclass(frozen=True)
+class Badge:
     """How many turns wait, and the number of the topic from which the count is kept current."""
 
     count: int

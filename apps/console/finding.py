@@ -73,7 +73,9 @@ def _agents(words: str) -> list[Found]:
 
 
 def _sessions(words: str) -> list[Found]:
-    rows = Session.objects.select_related("agent").filter(Q(session_id__startswith=words) | Q(session_name__icontains=words))
+    rows = Session.objects.select_related("agent").filter(
+        Q(session_id__startswith=words) | Q(session_name__icontains=words)
+    )
     return [Found("Session", str(row), str(row.agent), _chat(row)) for row in rows.order_by("-id")[:SHOWN]]
 
 
@@ -87,4 +89,7 @@ def _turns(words: str) -> list[Found]:
 
 def _models(words: str) -> list[Found]:
     rows = Model.objects.filter(identifier__icontains=words).order_by("identifier")[:SHOWN]
-    return [Found("Model", row.identifier, row.get_model_type_display(), f"/models/{quote(row.identifier)}/") for row in rows]
+    return [
+        Found("Model", row.identifier, row.get_model_type_display(), f"/models/{quote(row.identifier)}/")
+        for row in rows
+    ]

@@ -36,7 +36,9 @@ MENU = (
             Item("waiting", "Waiting", "hand", "/waiting/"),
         ),
     ),
-    Group("Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))),
+    Group(
+        "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))
+    ),
     Group("System", (Item("settings", "Settings", "settings", "/settings/profile/", under="/settings/"),)),
 )
 

@@ -128,5 +128,10 @@ def _steps() -> list[Step]:
         Step("Model", "a language model answers", "/models/", has_model),
         Step("Agent", "who answers, and how", "/agents/new/", Agent.objects.exists()),
         Step("Chat", "ask, and watch each step", chat, Turn.objects.filter(status=Status.COMPLETED).exists()),
-        Step("Answer a tool call", "the agent asks, you answer", "/waiting/", Turn.objects.exclude(answered_by="").exists()),
+        Step(
+            "Answer a tool call",
+            "the agent asks, you answer",
+            "/waiting/",
+            Turn.objects.exclude(answered_by="").exists(),
+        ),
     ]

@@ -57,7 +57,8 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 def set_nav(request: HttpRequest) -> HttpResponse:
     """Keep whether the menu shows words or icons."""
     state = "rail" if request.POST.get("nav") == "rail" else "full"
-    User.objects.filter(pk=request.user.pk).update(nav=state)
+    if isinstance(request.user, User):
+        User.objects.filter(pk=request.user.pk).update(nav=state)
     return _back(request)
 
 

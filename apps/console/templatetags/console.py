@@ -102,8 +102,8 @@ def count(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return UNKNOWN
     if abs(value) >= 1_000_000:
-        return f"{value / 1_000_000:,.2f} M".replace("-", "−")  # noqa: RUF001
-    return (f"{value:,}" if isinstance(value, int) else f"{value:,.1f}").replace("-", "−")  # noqa: RUF001
+        return f"{value / 1_000_000:,.2f} M".replace("-", "−")
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.1f}").replace("-", "−")
 
 
 @register.filter
@@ -141,7 +141,9 @@ def _time(value: datetime | None, style: str) -> str:
     moment = value.astimezone(UTC)
     full = f"{moment:%d %b %Y, %H:%M:%S} UTC"
     shown = _distance(now() - value) if style == "ago" else f"{moment:%d %b, %H:%M} UTC"
-    return format_html('<time datetime="{}" data-when="{}" title="{}">{}</time>', moment.isoformat(), style, full, shown)
+    return format_html(
+        '<time datetime="{}" data-when="{}" title="{}">{}</time>', moment.isoformat(), style, full, shown
+    )
 
 
 def _distance(span: timedelta) -> str:
@@ -169,14 +171,20 @@ TOKEN = re.compile(
 def json_code(data: object) -> SafeString:
     """Return a value, or text that holds one, as coloured JSON for a ``.code`` block."""
     if isinstance(data, str):
-        try:
-            data = json.loads(data)
-        except ValueError:
-            return conditional_escape(data)
+        text, data = data, _value_of(data)
+        if data is None:
+            return conditional_escape(text)
     text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
     if len(text) > SHOWN_JSON:
         return conditional_escape(text)
-    return mark_safe("".join(_coloured(text)))  # noqa: S308 - every piece is escaped in _coloured
+    return mark_safe("".join(_coloured(text)))  # every piece is escaped in _coloured
+
+
+def _value_of(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _coloured(text: str) -> list[str]:
@@ -184,7 +192,10 @@ def _coloured(text: str) -> list[str]:
     end = 0
     for match in TOKEN.finditer(text):
         css = {"key": "p", "text": "q", "number": "n"}[match.lastgroup or "text"]
-        parts += [conditional_escape(text[end : match.start()]), format_html('<span class="{}">{}</span>', css, match[0])]
+        parts += [
+            conditional_escape(text[end : match.start()]),
+            format_html('<span class="{}">{}</span>', css, match[0]),
+        ]
         end = match.end()
     return [*parts, conditional_escape(text[end:])]
 
@@ -196,7 +207,9 @@ def field(bound: BoundField, **attributes: Any) -> dict[str, Any]:
     kind = _kind_of(widget)
     attrs: dict[str, Any] = {name.replace("_", "-"): value for name, value in attributes.items()}
     attrs |= {"class": _css_of(widget, kind), "data-ui": f"field-{bound.name}"}
-    described = [f"{bound.id_for_label}-{part}" for part, there in (("e", bound.errors), ("h", bound.help_text)) if there]
+    described = [
+        f"{bound.id_for_label}-{part}" for part, there in (("e", bound.errors), ("h", bound.help_text)) if there
+    ]
     if described:
         attrs["aria-describedby"] = " ".join(described)
     if bound.errors:
