@@ -8,3 +8,9 @@ class AgentsConfig(AppConfig):
 
     name = "apps.agents"
     label = "agents"
+
+    def ready(self) -> None:
+        """Make the topics of sessions, turns and the inbox watchable."""
+        from apps.agents import live
+
+        live.register()

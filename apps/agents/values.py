@@ -1,0 +1,31 @@
+"""Values of tools as pages show them: JSON as data, long ones cut."""
+
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+SHORT = 2_048
+LONG = 100_000
+
+
+class Shown(NamedTuple):
+    """What is printed of a value, and the size of the whole when it was cut (else 0)."""
+
+    value: Any
+    whole: int
+
+
+def as_value(text: Any) -> Any:
+    """Return JSON text as data, so that it prints as JSON; anything else as it is."""
+    if not isinstance(text, str) or text[:1] not in ("{", "["):
+        return text
+    try:
+        return from_json(text)
+    except ValueError:
+        return text
+
+
+def cut(value: Any, limit: int = SHORT) -> Shown:
+    """Return the value, or its first characters when it is long."""
+    text = value if isinstance(value, str) else to_json(value, indent=2).decode()
+    return Shown(value, 0) if len(text) <= limit else Shown(text[:limit] + " …", len(text))

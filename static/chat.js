@@ -1,0 +1,225 @@
+// The chat and the waiting inbox beside links and forms: the composer, timers, staying at the end of a growing answer,
+// the pane at the side, keys. What happens in a turn is painted by live.js; here is decided which replayed frames to skip.
+(() => {
+"use strict";
+const doc = document, $ = (selector, from = doc) => from.querySelector(selector);
+const scroller = doc.getElementById("turn-scroll"), form = doc.getElementById("composer"), box = doc.getElementById("msg");
+const state = () => doc.getElementById("chat-state")?.dataset.state || "idle";
+const may = "can" in doc.body.dataset;
+
+// Frames: a page that shows a running turn is told its events again, and keeps what it has already
+doc.addEventListener("live:frame", (event) => {
+  const element = event.target, frame = event.detail;
+  if ("beside" in element.dataset && frame.k !== "resync") return event.preventDefault();
+  if (element.id === "session-list" && frame.k === "state" && !doc.getElementById("sess-" + frame.v.session_id)) return event.preventDefault();
+  if (element.id !== "turns") return;
+  if (frame.e === "turn") $("[data-ui=greeting]")?.remove();
+  if (has(frame)) return event.preventDefault();
+  if (frame.e === "end") finished(doc.querySelector(frame.target));
+});
+function has(frame) {
+  if (frame.e === "turn" || frame.e === "step") {
+    const shown = doc.getElementById(frame.id);
+    return Boolean(shown) && (frame.k !== "html" || frame.swap === "append" || !("open" in shown.dataset) || Boolean(textOf(frame.id.slice(5))));
+  }
+  if (frame.k !== "delta" && frame.k !== "block") return false;
+  if (textOf(frame.s)) return false;
+  const row = doc.getElementById("step-" + frame.s);
+  return Boolean(row) && !("open" in row.dataset);
+}
+const textOf = (step) => $(`[data-live-text="${CSS.escape(step)}"]`);
+
+// One announcement for each finished answer
+let ended = "";
+function finished(turn) {
+  if (!turn?.hasAttribute("aria-busy") || ended === turn.id) return;
+  ended = turn.id;
+  setTimeout(() => {
+    const text = $("[data-ui=answer]", doc.getElementById(turn.id) || turn)?.textContent.trim();
+    $("[data-ui=announcer]").textContent = text ? "Answer: " + text.slice(0, 1000) : "The turn is over.";
+  }, 300);
+}
+
+// Timers of what runs or waits
+function span(ms) {
+  const seconds = Math.max(0, ms / 1000);
+  if (seconds < 60) return seconds.toFixed(seconds < 10 ? 1 : 0) + " s";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+let clock;
+function tick() {
+  const running = doc.querySelectorAll("[data-since]");
+  for (const one of running) one.textContent = span(Date.now() - new Date(one.dataset.since));
+  if (!running.length) { clearInterval(clock); clock = 0; }
+}
+function wind() {
+  if (doc.querySelector("[data-since]")) { tick(); clock ||= setInterval(() => doc.hidden || tick(), 500); }
+}
+
+// The end of a growing answer stays in sight while the reader is there
+let atEnd = true;
+const newText = $("[data-ui=new-text]");
+function toEnd() {
+  if (!scroller) return;
+  scroller.scrollTop = scroller.scrollHeight;
+  atEnd = true;
+  newText.hidden = true;
+}
+if (scroller) {
+  scroller.addEventListener("scroll", () => {
+    atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
+    if (atEnd) newText.hidden = true;
+  }, { passive: true });
+  let height = 0;
+  const grown = new ResizeObserver(() => {
+    const now = doc.getElementById("turns").offsetHeight, more = now > height;
+    height = now;
+    if (atEnd) toEnd(); else if (more && state() === "running") newText.hidden = false;
+  });
+  grown.observe(doc.getElementById("turns"));
+  newText.addEventListener("click", () => { toEnd(); box?.focus(); });
+  const named = location.hash.startsWith("#turn-") && doc.getElementById(location.hash.slice(1));
+  if (named) { atEnd = false; named.scrollIntoView(); } else toEnd();
+}
+// Earlier turns come in above; what is read stays where it is
+let below = 0;
+doc.addEventListener("htmx:beforeSwap", (event) => { if (event.target.id === "earlier") below = scroller.scrollHeight - scroller.scrollTop; });
+doc.addEventListener("htmx:afterSwap", () => { if (below) { scroller.scrollTop = scroller.scrollHeight - below; below = 0; } });
+
+// The composer
+function fit() {
+  if (!box) return;
+  box.style.height = "auto";
+  box.style.height = Math.min(box.scrollHeight, 240) + "px";
+}
+function lastQuestion() {
+  return [...doc.querySelectorAll("[data-ui=question] .said")].pop()?.textContent || "";
+}
+box?.addEventListener("input", fit);
+box?.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    form.requestSubmit();
+  }
+  if (event.key === "ArrowUp" && !box.value) {
+    event.preventDefault();
+    box.value = lastQuestion();
+    box.setSelectionRange(box.value.length, box.value.length);
+    fit();
+  }
+});
+doc.addEventListener("chat-sent", () => {
+  form.reset();
+  box.value = "";
+  files?.dispatchEvent(new Event("change"));
+  fit();
+  toEnd();
+});
+const files = doc.getElementById("files"), fileList = doc.getElementById("file-list");
+function listFiles() {
+  const chosen = [...files.files], max = Number(files.dataset.max);
+  const tooBig = chosen.filter((file) => file.size > max);
+  if (tooBig.length) {
+    consoleUI.toast(`${tooBig.map((file) => file.name).join(", ")}: over ${max / 1e6} MB and left out.`, "error");
+    return put(chosen.filter((file) => file.size <= max));
+  }
+  fileList.replaceChildren(...chosen.map((file, place) => {
+    const item = doc.createElement("li"), drop = doc.createElement("button");
+    item.className = "tag";
+    item.textContent = `${file.name} · ${file.size > 1e6 ? (file.size / 1e6).toFixed(1) + " MB" : Math.ceil(file.size / 1e3) + " kB"}`;
+    drop.type = "button";
+    drop.className = "x";
+    drop.textContent = "×";
+    drop.setAttribute("aria-label", "Remove " + file.name);
+    drop.addEventListener("click", () => put([...files.files].filter((_, other) => other !== place)));
+    item.append(drop);
+    return item;
+  }));
+  fileList.hidden = !chosen.length;
+}
+function put(chosen) {
+  const moved = new DataTransfer();
+  chosen.forEach((file) => moved.items.add(file));
+  files.files = moved.files;
+  listFiles();
+}
+files?.addEventListener("change", listFiles);
+box?.addEventListener("paste", (event) => {
+  const pasted = [...event.clipboardData.files];
+  if (pasted.length) { event.preventDefault(); put([...files.files, ...pasted]); }
+});
+form?.addEventListener("dragover", (event) => event.preventDefault());
+form?.addEventListener("drop", (event) => {
+  if (!event.dataTransfer.files.length) return;
+  event.preventDefault();
+  put([...files.files, ...event.dataTransfer.files]);
+});
+
+// Clicks: prompt chips, raw text, panes of small screens, steps in the pane
+function show(name) {
+  for (const pane of doc.querySelectorAll("[data-pane]")) pane.toggleAttribute("data-on", pane.dataset.pane === name);
+  for (const tab of doc.querySelectorAll("[data-show]")) {
+    if (tab.dataset.show === name) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
+  }
+  if (name === "chat" && atEnd) toEnd();
+}
+const narrow = () => matchMedia("(max-width:1100px)").matches;
+function raw(button) {
+  const answer = doc.getElementById(button.dataset.raw), on = button.getAttribute("aria-pressed") !== "true";
+  const source = doc.getElementById("raw-" + button.dataset.raw.slice(7));
+  button.setAttribute("aria-pressed", on);
+  answer.hidden = on;
+  source.hidden = !on;
+  if (on) { source.className = "textarea mono"; source.setAttribute("aria-label", "Raw text"); source.rows = Math.min(24, source.value.split("\n").length + 2); }
+}
+doc.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-say],[data-raw],[data-show],[data-side]");
+  if (!button || event.ctrlKey || event.metaKey) return;
+  const data = button.dataset;
+  if ("say" in data) { box.value = data.say; fit(); box.focus(); }
+  if ("raw" in data) raw(button);
+  if ("show" in data) { event.preventDefault(); show(data.show); }
+  if ("side" in data && doc.getElementById("side")) {
+    event.preventDefault();
+    htmx.ajax("GET", location.pathname + "side/" + data.side, { target: "#side", swap: "outerHTML" });
+    if (narrow()) show("side");
+  }
+});
+doc.addEventListener("change", (event) => { if (event.target.closest("[data-ui=waiting-filter]")) event.target.form.requestSubmit(); });
+
+// Keys: stop, send an answer, walk the steps
+doc.addEventListener("keydown", (event) => {
+  const ctrl = event.ctrlKey || event.metaKey;
+  if (ctrl && event.key === "." && state() === "running") { event.preventDefault(); doc.getElementById("stop-form")?.requestSubmit(); }
+  const card = event.target.closest("[data-ui=answer-form]");
+  if (ctrl && event.key === "Enter" && card) { event.preventDefault(); card.requestSubmit($("[data-ui=send-result]", card)); }
+  const row = event.target.closest("[role=treegrid] [role=row]");
+  if (row) walk(event, row);
+});
+function walk(event, row) {
+  const rows = [...row.parentNode.children], here = rows.indexOf(row);
+  const next = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: rows.length - 1 }[event.key];
+  if (event.key === "Enter" && event.target === row) return $("a", row)?.click();
+  if (next === undefined || !rows[next]) return;
+  event.preventDefault();
+  row.tabIndex = -1;
+  rows[next].tabIndex = 0;
+  rows[next].focus();
+}
+doc.addEventListener("click", (event) => {
+  const row = event.target.closest("#side [role=row]");
+  if (row && !event.target.closest("a")) $("a", row)?.click();
+});
+// Enter on a row of the inbox leads into its card
+if (doc.body.dataset.page === "waiting" && location.hash === "#card") $("#card textarea, #card input:not([type=hidden])")?.focus();
+
+// What was swapped in: timers, and no buttons for people who only read
+function settle() {
+  if (!may) for (const one of doc.querySelectorAll("[data-op]")) one.remove();
+  wind();
+}
+for (const name of ["live:painted", "htmx:afterSettle"]) doc.addEventListener(name, settle);
+settle();
+fit();
+})();
