@@ -7,6 +7,7 @@ from apps.console import health
 from stack_console.api import api
 
 urlpatterns = [
+    path("", include("apps.console.urls")),  # before the API, whose own root answers 404
     path("", api.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -15,7 +16,6 @@ urlpatterns = [
     path("", include("apps.agents.urls")),
     path("", include("apps.inference.urls")),
     path("", include("apps.providers.urls")),
-    path("", include("apps.console.urls")),
 ]
 
 handler403 = "apps.console.views.forbidden"
