@@ -112,7 +112,7 @@ def _touch(key_id: int, at: datetime) -> None:
 def _hold_to_rate(key_id: int) -> None:
     if not settings.API_RATE:
         return
-    limit, period = _rate(settings.API_RATE)
+    limit, period = rate_of(settings.API_RATE)
     window, into = divmod(time.time(), period)
     name = f"key-rate:{key_id}:{int(window)}"
     if cache.add(name, 1, timeout=period):
@@ -131,7 +131,7 @@ def _hold_to_rate(key_id: int) -> None:
 
 
 @lru_cache(maxsize=8)
-def _rate(text: str) -> tuple[int, int]:
+def rate_of(text: str) -> tuple[int, int]:
     """``6000/m`` as calls and seconds; raises ValueError naming the setting."""
     count, _, unit = text.partition("/")
     if not count.isdigit() or unit not in PERIODS:

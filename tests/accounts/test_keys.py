@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
@@ -171,12 +172,12 @@ def test_making_and_revoking_leave_one_audit_line_each_without_the_secret() -> N
     assert token not in str(lines.values())
 
 
-@pytest.mark.django_db
-def test_an_unreadable_rate_names_its_setting(settings: Any) -> None:
-    settings.API_RATE = "lots"
+@pytest.mark.parametrize("rate", ["lots", "10", "10/y", "-1/s"])
+def test_an_unreadable_rate_fails_the_check_by_name(settings: Any, rate: str) -> None:
+    settings.API_RATE = rate
 
-    with pytest.raises(ValueError, match="API_RATE"):
-        recognised(build.key("viewer"))
+    with pytest.raises(SystemCheckError, match="API_RATE"):
+        call_command("check")
 
 
 @pytest.mark.django_db

@@ -7,12 +7,12 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import sessions
 from apps.accounts.models import User
 from tests import build
+from tests.accounts.cookies import cookie_of
 
 AGENTS = "/v1alpha/agents"
 TOKEN = "a" * 32
@@ -26,12 +26,6 @@ async def browser(operator: User, client_for: Any) -> httpx2.AsyncClient:
     client.cookies.set(settings.SESSION_COOKIE_NAME, cookie)
     client.cookies.set(settings.CSRF_COOKIE_NAME, TOKEN)
     return client
-
-
-def cookie_of(user: User) -> str:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 async def test_the_session_reads(browser: httpx2.AsyncClient) -> None:

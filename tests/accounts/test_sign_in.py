@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.test import Client
 from django.urls import reverse
 
@@ -134,3 +135,12 @@ def test_a_made_up_invitation_is_closed(client: Client, uid: str, token: str) ->
     build.user("admin")
 
     assert client.get(reverse("accounts:invite", args=[uid, token])).status_code == 404
+
+
+def test_what_is_kept_about_wrong_sign_ins_holds_no_password(client: Client, mara: User) -> None:
+    sign_in(client, "not-her-password-1")
+
+    attempt = AccessAttempt.objects.values().get()
+
+    assert attempt["username"] == "mara"
+    assert "not-her-password-1" not in str(attempt)

@@ -1,0 +1,93 @@
+"""The door on the real ASGI application, and the sockets it leaves open when somebody's role changes."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from pydantic_core import from_json, to_json
+
+from apps.accounts import people
+from apps.accounts.models import User
+from apps.core import live
+from tests import build
+from tests.accounts.cookies import cookie_of
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A topic only operators may watch."""
+
+    async def may_watch(user: Any, topic: str) -> bool:
+        return bool(user.can("operator"))
+
+    async def frames(topic: str, number: int, event: live.Event) -> list[dict[str, Any]]:
+        return [{"k": "state", "v": event}]
+
+    monkeypatch.setitem(live._kinds, "trial", live.Topic(may_watch, frames))
+    return "trial:1"
+
+
+async def socket_of(user: User) -> WebsocketCommunicator:
+    from stack_console.asgi import application
+
+    cookie = await sync_to_async(cookie_of)(user)
+    headers = [
+        (b"origin", b"http://testserver"),
+        (b"host", b"testserver"),
+        (b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode()),
+    ]
+    socket = WebsocketCommunicator(application, "/ws/live/", headers=headers)
+    connected, _ = await socket.connect()
+    assert connected
+    return socket
+
+
+async def test_a_stranger_is_led_to_set_up_and_later_to_sign_in(client_for: Any) -> None:
+    client: httpx2.AsyncClient = client_for("")
+    assert (await client.get("/settings/keys/")).headers["Location"] == "/setup/"
+
+    await sync_to_async(build.user)("admin")
+
+    assert (await client.get("/settings/keys/")).headers["Location"] == "/login/?next=/settings/keys/"
+
+
+async def test_a_session_opens_pages(client_for: Any, viewer: User) -> None:
+    client: httpx2.AsyncClient = client_for("")
+    client.cookies.set(settings.SESSION_COOKIE_NAME, await sync_to_async(cookie_of)(viewer))
+
+    assert (await client.get("/settings/profile/")).status_code == 200
+    assert (await client.get("/settings/users/")).status_code == 403
+
+
+async def test_a_demoted_person_no_longer_hears_what_the_role_may_not(operator: User, topic: str) -> None:
+    socket = await socket_of(operator)
+    await socket.send_to(text_data=to_json({"sub": {topic: 0}}).decode())
+    assert from_json(await socket.receive_from())["k"] == "watching"
+
+    await sync_to_async(people.change_role)(build.actor(), operator.pk, "viewer")
+
+    assert from_json(await socket.receive_from()) == {"t": topic, "k": "gone"}
+    await live.publish(topic, {"n": 1})
+    assert await socket.receive_nothing()
+    await socket.disconnect()
+
+
+async def test_a_disabled_person_is_put_out(operator: User, topic: str) -> None:
+    socket = await socket_of(operator)
+
+    await sync_to_async(people.set_active)(build.actor(), operator.pk, active=False)
+
+    assert (await socket.receive_output())["code"] == 4401
+
+
+async def test_a_socket_without_a_session_is_refused(transactional_db: None) -> None:
+    from stack_console.asgi import application
+
+    headers = [(b"origin", b"http://testserver"), (b"host", b"testserver")]
+    connected, code = await WebsocketCommunicator(application, "/ws/live/", headers=headers).connect()
+
+    assert not connected
+    assert code == 4401
