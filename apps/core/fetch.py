@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
@@ -78,8 +79,7 @@ async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
     ProviderError when it cannot be reached in time.
     """
     limit = max_bytes or settings.FETCH_MAX_BYTES
-    if not url.lower().startswith(("http://", "https://")):
-        raise BadRequest(f"'{url[:200]}' is not an http or https address.")
+    _check_form(url)
     transport = httpx2.AsyncHTTPTransport(trust_env=False)
     transport._pool._network_backend = PublicOnly()  # the pool takes a backend, httpx has no parameter for it
     client = httpx2.AsyncClient(
@@ -95,12 +95,22 @@ async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
             f"'{url}' leads to a private address ({error}); the server fetches public ones only. "
             "An operator can allow a host with FETCH_ALLOWED_HOSTS."
         ) from error
-    except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
+    except (httpx2.InvalidURL, UnicodeError) as error:
         raise BadRequest(f"'{url[:200]}' is not a usable address: {error}") from error
     except TimeoutError as error:
         raise ProviderError(f"'{url}' took longer than {settings.FETCH_TIMEOUT_S} s.", status=504) from error
     except (httpx2.HTTPError, OSError) as error:
         raise ProviderError(f"'{url}' cannot be fetched: {error or type(error).__name__}") from error
+
+
+def _check_form(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadRequest(f"'{url[:200]}' is not an http or https address.")
 
 
 async def _body(response: httpx2.Response, limit: int, url: str) -> bytes:

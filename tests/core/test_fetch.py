@@ -1,0 +1,107 @@
+"""The guarded door to addresses users give."""
+
+import asyncio
+import contextlib
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from apps.core import fetch as door
+from apps.core.errors import BadRequest, ProviderError, TooLarge
+
+PRIVATE = [
+    "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://0x7f000001/",
+    "http://2130706433/", "http://169.254.169.254/latest/meta-data", "http://10.0.0.1/", "http://192.168.1.1/",
+    "http://172.16.0.1/", "http://100.64.0.1/", "http://0.0.0.0/", "http://127.1/", "http://[fe80::1]/", "http://[fc00::1]/",
+    "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://224.0.0.1/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", PRIVATE)
+async def test_private_addresses_are_refused_however_they_are_spelt(url: str) -> None:
+    with pytest.raises((BadRequest, ProviderError)) as refused:
+        await door.fetch(url)
+
+    assert "root" not in refused.value.detail
+    assert isinstance(refused.value, BadRequest) or "cannot be fetched" in refused.value.detail
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "gopher://x", "", "//host", "http://", "http://[", "javascript:1"])
+async def test_other_schemes_and_nonsense_are_refused(url: str) -> None:
+    with pytest.raises(BadRequest):
+        await door.fetch(url)
+
+
+@pytest.fixture
+async def site(settings: Any) -> AsyncIterator[str]:
+    """A web site on this machine that an operator has allowed."""
+    settings.FETCH_ALLOWED_HOSTS = ["127.0.0.1"]
+    app = web.Application()
+    app.router.add_get("/{page}", _answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def _answer(request: web.Request) -> web.StreamResponse:
+    match request.match_info["page"]:
+        case "ok":
+            return web.Response(text="hello")
+        case "inside":
+            raise web.HTTPFound("http://[::1]:9/")
+        case "round":
+            raise web.HTTPFound("/round")
+        case "bomb":
+            return web.Response(body=gzip.compress(b"0" * 5_000_000), headers={"Content-Encoding": "gzip"})
+        case "slow":
+            await asyncio.sleep(2)
+        case "endless":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            with contextlib.suppress(ConnectionError):
+                for _ in range(1_000):
+                    await response.write(b"x" * 65_536)
+            return response
+    raise web.HTTPNotFound
+
+
+async def test_an_allowed_host_is_fetched(site: str) -> None:
+    fetched = await door.fetch(f"{site}/ok")
+
+    assert fetched.body == b"hello"
+    assert fetched.content_type.startswith("text/plain")
+
+
+async def test_a_redirect_to_a_private_address_is_refused(site: str) -> None:
+    with pytest.raises(BadRequest, match="private address"):
+        await door.fetch(f"{site}/inside")
+
+
+async def test_redirects_in_a_circle_end(site: str) -> None:
+    with pytest.raises(ProviderError):
+        await door.fetch(f"{site}/round")
+
+
+@pytest.mark.parametrize("path", ["/bomb", "/endless"])
+async def test_bodies_are_counted_after_unpacking(site: str, path: str) -> None:
+    with pytest.raises(TooLarge, match="larger than 100,000 bytes"):
+        await door.fetch(site + path, max_bytes=100_000)
+
+
+async def test_time_is_limited(site: str, settings: Any) -> None:
+    settings.FETCH_TIMEOUT_S = 0.2
+
+    with pytest.raises(ProviderError) as slow:
+        await door.fetch(f"{site}/slow")
+
+    assert slow.value.status == 504
+
+
+async def test_another_status_is_told(site: str) -> None:
+    with pytest.raises(BadRequest, match="answered 404"):
+        await door.fetch(f"{site}/missing")
