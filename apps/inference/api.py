@@ -125,8 +125,9 @@ async def openai_embeddings(request: HttpRequest, body: schemas.OpenaiEmbeddings
 def _check_input(body: schemas.OpenaiEmbeddingsRequest, target: Target) -> None:
     if not body.input:
         raise BadRequest("input: must not be empty")
-    if isinstance(body.input, list) and "" in body.input:
-        raise BadRequest(f"input.{body.input.index('')}: must not be empty")
+    for index, text in enumerate(body.input):
+        if text == "" or text == []:
+            raise BadRequest(f"input.{index}: must not be empty")
     has = target.metadata.get("embedding_dimension")
     if body.dimensions and has and body.dimensions != has:
         raise BadRequest(f"dimensions: model '{target.identifier}' gives {has} and cannot give {body.dimensions}")

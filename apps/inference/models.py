@@ -60,6 +60,13 @@ class Model(models.Model):
         return self.identifier
 
     @property
+    def state(self) -> str:
+        """Return the row's state as the pages call it."""
+        if not self.enabled:
+            return "disabled"
+        return "missing" if self.missing_since else self.provider.state
+
+    @property
     def is_demo(self) -> bool:
         """Whether answers of this model only show that things work."""
         return bool(self.metadata.get("demo"))
@@ -76,4 +83,4 @@ class Model(models.Model):
 
     def differs(self, entry: dict[str, Any]) -> bool:
         """Return whether a provider's entry says something else than this row."""
-        return self.model_type != entry["model_type"] or self.metadata != entry["metadata"]
+        return bool(self.model_type != entry["model_type"] or self.metadata != entry["metadata"])

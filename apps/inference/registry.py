@@ -53,8 +53,12 @@ def register(request: schemas.RegisterModelRequest, actor: Principal) -> Model:
 
 
 def unregister(model_id: str, actor: Principal) -> None:
-    """Take a model away: a registered one is deleted, one its provider lists is switched off; raises NotFound."""
-    row = named(model_id)
+    """Take the model of this id away; raises NotFound."""
+    take_away(named(model_id), actor)
+
+
+def take_away(row: Model, actor: Principal) -> None:
+    """Delete a registered model; switch off one its provider lists, which would come back at the next listing."""
     if row.source == Source.REGISTERED:
         row.delete()
     else:

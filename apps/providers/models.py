@@ -77,6 +77,18 @@ class Provider(models.Model):
         return self.provider_id
 
     @property
+    def state(self) -> str:
+        """Return the row's state as the pages call it."""
+        if not self.enabled:
+            return "disabled"
+        return {Health.OK: "healthy", Health.ERROR: "unhealthy"}.get(Health(self.health), "unknown")
+
+    @property
+    def secrets_set(self) -> list[str]:
+        """The names of the secrets that are set."""
+        return secrets.names(self.sealed)
+
+    @property
     def secrets(self) -> dict[str, str]:
         """The secrets in the clear, for building the backend; raises ProviderError when they cannot be read."""
         return secrets.unseal(self.sealed, self.provider_id)
@@ -87,4 +99,4 @@ class Provider(models.Model):
 
     def shown_config(self) -> dict[str, Any]:
         """Return the settings as they may leave this server: every secret that is set reads ``********``."""
-        return self.config | dict.fromkeys(secrets.names(self.sealed), HIDDEN)
+        return {**self.config, **dict.fromkeys(self.secrets_set, HIDDEN)}

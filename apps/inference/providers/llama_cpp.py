@@ -14,13 +14,13 @@ from apps.inference.completions import Chunk, joined
 from apps.inference.providers import tool_calls
 from apps.inference.providers.llama_cpp_server import Load, ModelServer
 from apps.inference.providers.wire import Unreachable
-from apps.providers.types import Config as BaseConfig
+from apps.providers.types import Config
 
 # What the console calls differently than the runtime.
 RENAMED = {"repetition_penalty": "repeat_penalty", "max_completion_tokens": "max_tokens"}
 
 
-class Config(BaseConfig):
+class LlamaCppConfig(Config):
     """How much of the machine the models get."""
 
     threads: int = Field(default=0, ge=0, description="Threads of each model; 0 uses every core, eight at most.")
@@ -31,9 +31,9 @@ class Config(BaseConfig):
 class LlamaCpp:
     """Runs the weights that are present: those of the catalog, and any GGUF file an operator puts beside them."""
 
-    Config = Config
+    Config = LlamaCppConfig
 
-    def __init__(self, provider_id: str, config: Config) -> None:
+    def __init__(self, provider_id: str, config: LlamaCppConfig) -> None:
         self.provider_id = provider_id
         self.config = config
         self._servers: dict[Path, ModelServer] = {}

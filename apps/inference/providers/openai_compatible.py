@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from apps.core.errors import ProviderError
 from apps.inference.completions import Chunk
 from apps.inference.providers.wire import Wire
-from apps.providers.types import Config as BaseConfig
+from apps.providers.types import Config
 
 HEALTH_S = 5.0
 EMBEDDING_NAME = re.compile(r"embed|minilm|\bbge|\be5\b|\bgte", re.I)
@@ -20,7 +20,7 @@ RERANK_NAME = re.compile(r"rerank", re.I)
 EXTRA_PARAMETERS = ("top_k", "repetition_penalty")
 
 
-class Config(BaseConfig):
+class OpenAIConfig(Config):
     """Where the server is and what it is told."""
 
     base_url: str = Field(description="Address up to and with /v1, for example http://127.0.0.1:11434/v1.")
@@ -55,9 +55,9 @@ class Config(BaseConfig):
 class OpenAICompatible:
     """Passes requests on and answers back, naming what failed."""
 
-    Config = Config
+    Config = OpenAIConfig
 
-    def __init__(self, provider_id: str, config: Config) -> None:
+    def __init__(self, provider_id: str, config: OpenAIConfig) -> None:
         self.provider_id = provider_id
         self.config = config
         self._wire = Wire(

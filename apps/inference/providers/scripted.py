@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from apps.core.errors import ProviderError
 from apps.inference.completions import Answer, Chunk, count, joined, last_question, new_call_id, text_of
-from apps.providers.types import Config as BaseConfig
+from apps.providers.types import Config
 
 WORDS = re.compile(r"\S+\s*")
 DIMENSIONS = 8
@@ -41,7 +41,7 @@ class Line(BaseModel):
     finish_reason: str = ""
 
 
-class Config(BaseConfig):
+class ScriptedConfig(Config):
     """What the scripted model says."""
 
     script: list[Line] = Field(
@@ -55,9 +55,9 @@ class Config(BaseConfig):
 class Scripted:
     """Answers the n-th assistant message of a conversation with the n-th line of its script."""
 
-    Config = Config
+    Config = ScriptedConfig
 
-    def __init__(self, provider_id: str, config: Config) -> None:
+    def __init__(self, provider_id: str, config: ScriptedConfig) -> None:
         self.provider_id = provider_id
         self.config = config
 
@@ -109,7 +109,8 @@ class Scripted:
     def _line(self, messages: list[dict[str, Any]]) -> Line:
         said = sum(message.get("role") == "assistant" for message in messages)
         if said < len(self.config.script):
-            return self.config.script[said]
+            line: Line = self.config.script[said]
+            return line
         return Line(text=_echo(messages), pace_s=self.config.pace_s)
 
 
