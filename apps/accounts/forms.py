@@ -141,7 +141,8 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         possible = [choice for choice in Role.choices if includes(user.role, choice[0])]
-        self.fields["role"] = forms.ChoiceField(choices=possible, initial=user.role)
+        # A key with little power is the safer default; more is one choice away.
+        self.fields["role"] = forms.ChoiceField(choices=possible, initial=possible[:2][-1][0])
 
     @property
     def expires_at(self) -> datetime | None:
