@@ -69,16 +69,20 @@ function nameNav() {
   button?.setAttribute("aria-label", wide ? "Fold the menu to icons" : "Show words in the menu");
 }
 
-// Messages
-function toast(text, tone = "info") {
-  const place = doc.getElementById("toaster"), box = doc.getElementById("toast-form").content.cloneNode(true).firstElementChild;
-  const icons = { error: "circle-x", success: "circle-check", warning: "triangle-alert" };
-  const use = box.querySelector("use");
-  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#" + (icons[tone] || "info")));
-  box.querySelector("p").textContent = text;
-  place.append(box);
-  if (tone !== "error") setTimeout(() => box.remove(), 8000);
+// Messages: errors stay until they are closed
+const levels = { error: ["err", "circle-x"], success: ["ok", "circle-check"], warning: ["wait", "triangle-alert"] };
+function toast(text, level = "info") {
+  const box = doc.getElementById("toast-form").content.firstElementChild.cloneNode(true), use = box.querySelector("use");
+  const [tone, icon] = levels[level] || ["off", "info"];
+  box.dataset.toast = level;
+  box.querySelector(".st").dataset.t = tone;
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#" + icon));
+  box.querySelector("section").textContent = text;
+  doc.getElementById("toaster").append(box);
+  fade(box);
 }
+const fade = (box) => box.dataset.toast === "error" || setTimeout(() => box.remove(), 8000);
+all("#toaster>[data-toast]").forEach(fade);
 doc.addEventListener("toast", (event) => toast(event.detail.text || event.detail.value, event.detail.tone));
 doc.addEventListener("htmx:responseError", (event) => {
   const answer = event.detail.xhr, where = answer.getResponseHeader("x-request-id");

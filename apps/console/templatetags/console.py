@@ -45,7 +45,8 @@ STATES = {
     "expired": ("off", "clock", "Expired"),
     "revoked": ("off", "circle-slash", "Revoked"),
 }
-TONE_ICONS = {"error": "circle-x", "warning": "triangle-alert", "success": "circle-check"}
+# The levels of messages: tone and icon; static/console.js has the same table.
+LEVELS = {"error": ("err", "circle-x"), "warning": ("wait", "triangle-alert"), "success": ("ok", "circle-check")}
 
 
 @register.simple_tag
@@ -71,7 +72,13 @@ def status(state: object, word: str = "", pill: bool = False) -> SafeString:
 @register.filter
 def tone_icon(level: str) -> str:
     """Return the icon name of a message's level."""
-    return TONE_ICONS.get(level, "info")
+    return LEVELS.get(level, ("off", "info"))[1]
+
+
+@register.filter
+def tone(level: str) -> str:
+    """Return the tone of a message's level."""
+    return LEVELS.get(level, ("off", "info"))[0]
 
 
 @register.filter
