@@ -5,7 +5,7 @@
 const doc = document, $ = (selector, from = doc) => from.querySelector(selector);
 const scroller = doc.getElementById("turn-scroll"), form = doc.getElementById("composer"), box = doc.getElementById("msg");
 const state = () => doc.getElementById("chat-state")?.dataset.state || "idle";
-const may = "can" in doc.body.dataset;
+const may = "can" in doc.body.dataset, narrow = () => matchMedia("(max-width:1100px)").matches;
 
 // Frames: a page that shows a running turn is told its events again, and keeps what it has already
 doc.addEventListener("live:frame", (event) => {
@@ -16,6 +16,7 @@ doc.addEventListener("live:frame", (event) => {
   if (frame.e === "turn") $("[data-ui=greeting]")?.remove();
   if (has(frame)) return event.preventDefault();
   if (frame.e === "end") finished(doc.querySelector(frame.target));
+  if (frame.e === "end" || frame.e === "done") follow();
 });
 function has(frame) {
   if (frame.e === "turn" || frame.e === "step") {
@@ -23,11 +24,24 @@ function has(frame) {
     return Boolean(shown) && (frame.k !== "html" || frame.swap === "append" || !("open" in shown.dataset) || Boolean(textOf(frame.id.slice(5))));
   }
   if (frame.k !== "delta" && frame.k !== "block") return false;
-  if (textOf(frame.s)) return false;
+  const text = textOf(frame.s);
+  // A block that begins before what is painted already would be shown twice; the finished step brings the whole.
+  if (text) return frame.k === "block" && frame.f < Number(text.dataset.done) && frame.o > Number(text.dataset.done);
   const row = doc.getElementById("step-" + frame.s);
   return Boolean(row) && !("open" in row.dataset);
 }
 const textOf = (step) => $(`[data-live-text="${CSS.escape(step)}"]`);
+
+// The pane beside follows the newest turn until the reader picks another
+let following = !new URLSearchParams(location.search).has("turn"), followAt;
+function follow() {
+  if (!following || followAt || narrow()) return;
+  followAt = setTimeout(() => {
+    followAt = 0;
+    const bar = $("#side .bar");
+    if (bar && bar.dataset.paneIs !== "agent") htmx.ajax("GET", `${location.pathname}side/?pane=${bar.dataset.paneIs}`, { target: "#side" });
+  }, 400);
+}
 
 // One announcement for each finished answer
 let ended = "";
@@ -164,7 +178,6 @@ function show(name) {
   }
   if (name === "chat" && atEnd) toEnd();
 }
-const narrow = () => matchMedia("(max-width:1100px)").matches;
 function raw(button) {
   const answer = doc.getElementById(button.dataset.raw), on = button.getAttribute("aria-pressed") !== "true";
   const source = doc.getElementById("raw-" + button.dataset.raw.slice(7));
@@ -182,7 +195,8 @@ doc.addEventListener("click", (event) => {
   if ("show" in data) { event.preventDefault(); show(data.show); }
   if ("side" in data && doc.getElementById("side")) {
     event.preventDefault();
-    htmx.ajax("GET", location.pathname + "side/" + data.side, { target: "#side", swap: "outerHTML" });
+    following = false;
+    htmx.ajax("GET", location.pathname + "side/" + data.side, { target: "#side" });
     if (narrow()) show("side");
   }
 });
@@ -212,10 +226,11 @@ doc.addEventListener("click", (event) => {
   if (row && !event.target.closest("a")) $("a", row)?.click();
 });
 // Enter on a row of the inbox leads into its card
-if (doc.body.dataset.page === "waiting" && location.hash === "#card") $("#card textarea, #card input:not([type=hidden])")?.focus();
+if (doc.body.dataset.page === "waiting" && location.hash === "#card") ($("#card [data-ui=result]") || $("#card input:not([type=hidden],[type=radio])"))?.focus();
 
 // What was swapped in: timers, and no buttons for people who only read
 function settle() {
+  for (const tail of doc.querySelectorAll("[data-live-tail]")) tail.classList.toggle("mono", tail.textContent.startsWith("```"));
   if (!may) for (const one of doc.querySelectorAll("[data-op]")) one.remove();
   wind();
 }

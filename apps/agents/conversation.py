@@ -1,5 +1,6 @@
 """What the chat pages read: the turns of a session, the sessions of an agent. Each is a fixed number of queries."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from apps.core.content import text_of
 TURNS = 30
 SESSIONS = 40
 UNNAMED = "New session"
+MARKS = re.compile(r"[*_`#>|]+")  # of markdown, in a line that only hints at a text
 
 
 def turns_of(session: models.Session, before: int | None = None) -> list[TurnView]:
@@ -108,8 +110,8 @@ def _session_row(row: models.Session, turn: models.Turn | None) -> SessionRow:
         return SessionRow(row, "", "No messages yet")
     if turn.status == models.Status.FAILED:
         return SessionRow(row, turn.status, turn.error[:80])
-    words = text_of((turn.output_message or {}).get("content"))
-    return SessionRow(row, turn.status, f"“{' '.join(words[:80].split())}…”" if words else "")
+    words = MARKS.sub("", text_of((turn.output_message or {}).get("content"))[:120])
+    return SessionRow(row, turn.status, f"“{' '.join(words.split())}”" if words else "")
 
 
 def name_from(text: str) -> str:

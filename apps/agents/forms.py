@@ -32,7 +32,7 @@ class NamesField(forms.CharField):
 class JsonField(forms.CharField):
     """JSON text, as data; the error says where it breaks."""
 
-    widget = forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off"})
+    widget = forms.Textarea(attrs={"rows": 6, "class": "mono", "spellcheck": "false", "autocomplete": "off"})
 
     def to_python(self, value: Any) -> Any:
         """Return the data; None for an empty field."""

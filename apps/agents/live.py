@@ -13,7 +13,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from apps.agents import conversation, models
+from apps.agents import conversation, growing, models
 from apps.agents.transcript import TURN_STATES, StepView, open_step, step_view
 from apps.core import db, markdown
 from apps.core.live import Event, Topic
@@ -41,7 +41,7 @@ class OpenStep:
         self.tail += text
         if "\n" not in text:
             return ""
-        finished, self.tail = markdown.split_blocks(self.tail)
+        finished, self.tail = growing.split(self.tail)
         self.done += len(finished)
         return finished
 
@@ -192,11 +192,17 @@ async def _step_progress(event: Event, session_id: str) -> Frames:
 
 
 def _text(step_id: str, offset: int, text: str) -> Frames:
+    delta = {"k": "delta", "s": step_id, "o": offset, "d": text}
     step = _kept.steps.get(step_id)
     finished = step.take(offset, text) if step else None
     if not step or not finished:
-        return [{"k": "delta", "s": step_id, "o": offset, "d": text}]
-    return [{"k": "block", "s": step_id, "h": markdown.render(finished), "o": step.done, "d": step.tail}]
+        return [delta]
+    # The delta goes first: a reader who has this block already still needs the text after it.
+    begin = step.done - len(finished)
+    return [
+        delta,
+        {"k": "block", "s": step_id, "h": markdown.render(finished), "f": begin, "o": step.done, "d": step.tail},
+    ]
 
 
 async def _step_complete(event: Event, session_id: str) -> Frames:

@@ -159,6 +159,8 @@ def _sessions(request: HttpRequest, agent: models.Agent) -> dict[str, Any]:
 
 def _tool_choices(agent: models.Agent) -> dict[str, str]:
     tools = agent.agent_config.client_tools or []
+    if not tools and not agent.agent_config.toolgroups:
+        return {}
     return TOOL_CHOICES | {tool.name: f"Call {tool.name}" for tool in tools}
 
 

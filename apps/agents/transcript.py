@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.utils.timezone import now
 
-from apps.agents import answers, models
+from apps.agents import answers, growing, models
 from apps.agents import pictures as pictures_of
 from apps.agents.values import LONG, SHORT, Shown, as_value, cut
 from apps.core import markdown
@@ -295,7 +295,7 @@ class TurnView:
     @property
     def open_tool(self) -> str:
         """The id of the last tool step, which a turn in work shows open."""
-        return next((step.step_id for step in reversed(self.steps) if step.kind == "tool"), "")
+        return next((step.step_id for step in reversed(self.steps) if step.kind == "tool" and not step.is_open), "")
 
     @property
     def live_step(self) -> str:
@@ -314,7 +314,7 @@ class TurnView:
     @cached_property
     def painted(self) -> Painted:
         """The text that still comes, as the live layer would have painted it by now."""
-        finished, tail = markdown.split_blocks(self.answer)
+        finished, tail = growing.split(self.answer)
         return Painted(markdown.render(finished) if finished else "", tail, len(self.answer), len(finished))
 
     @cached_property

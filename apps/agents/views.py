@@ -143,13 +143,14 @@ def _usage(agent: models.Agent) -> dict[str, Any]:
 
 def _what_goes(agent: models.Agent) -> str:
     """Return the sentence of the delete dialog that names the agent's sessions."""
-    names = list(agent.sessions.order_by("-last_used_at").values_list("session_name", flat=True)[: NAMED_SESSIONS + 1])
-    if not names:
+    count = agent.sessions.count()
+    if not count:
         return "It has no sessions."
-    more = agent.sessions.count() - NAMED_SESSIONS
-    named = ", ".join(f"“{name}”" for name in names[:NAMED_SESSIONS])
-    rest = f" and {more} more" if more > 0 else ""
-    return f"Its sessions go with it: {named}{rest}. Traces stay."
+    names = agent.sessions.order_by("-last_used_at").values_list("session_name", flat=True)[:NAMED_SESSIONS]
+    named = ", ".join(f"“{name}”" for name in names)
+    rest = f" and {count - NAMED_SESSIONS} more" if count > NAMED_SESSIONS else ""
+    sessions = "1 session goes" if count == 1 else f"{count} sessions go"
+    return f"{sessions} with it: {named}{rest}. Traces stay."
 
 
 def _tombstone(request: HttpRequest, agent_id: str) -> HttpResponse:
