@@ -15,6 +15,7 @@ pytest.register_assert_rewrite("tests.spec.calls", "tests.processes", "tests.pro
 
 from tests import build  # noqa: E402
 from tests.processes import Console, ModelServer  # noqa: E402
+from tests.program import Program  # noqa: E402
 
 Line = dict[str, Any]
 
@@ -64,9 +65,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
-    """Forget what the process keeps between requests: caches, backends, known models."""
+    """Forget what the process keeps between requests: caches, backends, known models, connections."""
     yield
     build.forget()
+    Program.close_all()
 
 
 @pytest.fixture

@@ -136,9 +136,22 @@ class Console:
             if found := ADDRESS.search(self.log()[start:]):
                 self.port = int(found[1])
                 wait_for(f"{self.url}/v1/health", self.process)
+                self._wait_for_models(end)
                 return self
             time.sleep(0.05)
         raise AssertionError(f"serve printed no address within {seconds} s:\n{self.log()}")
+
+    def _wait_for_models(self, end: float) -> None:
+        """Wait until it has asked its model server what there is."""
+        if "keys" not in self.facts:
+            return
+        request = urllib.request.Request(f"{self.url}/v1/models", headers={"Authorization": f"Bearer {self.key()}"})
+        while time.monotonic() < end:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                if json.load(answer)["data"]:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"no models were listed in time:\n{self.log()}")
 
     def beside(self) -> "Console":
         """Return a second console on the same data, not started."""

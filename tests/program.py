@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 
@@ -15,11 +15,20 @@ Json = Any
 
 
 class Program:
-    """A small client: makes agents and sessions, runs turns, reads streams."""
+    """A small client: makes agents and sessions, runs turns, reads streams; closed after the test by ``close_all``."""
+
+    opened: ClassVar[list["Program"]] = []
 
     def __init__(self, console: Console, role: str = "operator", **options: Any) -> None:
         headers = {"Authorization": f"Bearer {console.key(role)}"} if role else {}
         self.http = httpx2.Client(base_url=console.url, headers=headers, timeout=60, **options)
+        self.opened.append(self)
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Close the connections of every program."""
+        while cls.opened:
+            cls.opened.pop().http.close()
 
     def session(self, model: str = "openai/fake", **config: Any) -> str:
         """Make an agent and a session; return the path of its turns."""

@@ -4,14 +4,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from pydantic_core import from_json, to_json
 
 from apps.accounts import people
 from apps.accounts.models import User
-from apps.core import live
+from apps.core import db, live
 from tests import build
 from tests.accounts.cookies import cookie_of
 
@@ -33,7 +32,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> str:
 async def socket_of(user: User) -> WebsocketCommunicator:
     from stack_console.asgi import application
 
-    cookie = await sync_to_async(cookie_of)(user)
+    cookie = await db.write(cookie_of, user)
     headers = [
         (b"origin", b"http://testserver"),
         (b"host", b"testserver"),
@@ -49,14 +48,14 @@ async def test_a_stranger_is_led_to_set_up_and_later_to_sign_in(client_for: Any)
     client: httpx2.AsyncClient = client_for("")
     assert (await client.get("/settings/keys/")).headers["Location"] == "/setup/"
 
-    await sync_to_async(build.user)("admin")
+    await db.write(build.user, "admin")
 
     assert (await client.get("/settings/keys/")).headers["Location"] == "/login/?next=/settings/keys/"
 
 
 async def test_a_session_opens_pages(client_for: Any, viewer: User) -> None:
     client: httpx2.AsyncClient = client_for("")
-    client.cookies.set(settings.SESSION_COOKIE_NAME, await sync_to_async(cookie_of)(viewer))
+    client.cookies.set(settings.SESSION_COOKIE_NAME, await db.write(cookie_of, viewer))
 
     assert (await client.get("/settings/profile/")).status_code == 200
     assert (await client.get("/settings/users/")).status_code == 403
@@ -67,7 +66,7 @@ async def test_a_demoted_person_no_longer_hears_what_the_role_may_not(operator: 
     await socket.send_to(text_data=to_json({"sub": {topic: 0}}).decode())
     assert from_json(await socket.receive_from())["k"] == "watching"
 
-    await sync_to_async(people.change_role)(build.actor(), operator.pk, "viewer")
+    await db.write(people.change_role, build.actor(), operator.pk, "viewer")
 
     assert from_json(await socket.receive_from()) == {"t": topic, "k": "gone"}
     await live.publish(topic, {"n": 1})
@@ -78,7 +77,7 @@ async def test_a_demoted_person_no_longer_hears_what_the_role_may_not(operator: 
 async def test_a_disabled_person_is_put_out(operator: User, topic: str) -> None:
     socket = await socket_of(operator)
 
-    await sync_to_async(people.set_active)(build.actor(), operator.pk, active=False)
+    await db.write(people.set_active, build.actor(), operator.pk, active=False)
 
     assert (await socket.receive_output())["code"] == 4401
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from asgiref.sync import sync_to_async
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
@@ -17,6 +16,7 @@ from django.utils.timezone import now
 
 from apps.accounts import keys
 from apps.accounts.models import ApiKey, AuditLine, User
+from apps.core import db
 from apps.core.errors import ConsoleError, Forbidden, Unauthorized
 from tests import build
 
@@ -51,7 +51,7 @@ async def test_a_revoked_key_is_refused_on_its_next_call(client_for: Clients) ->
     client = client_for("operator")
     assert (await client.get(AGENTS)).status_code == 200
 
-    await sync_to_async(ApiKey.objects.revoke)((await ApiKey.objects.aget(role="operator")).pk)
+    await db.write(ApiKey.objects.revoke, (await ApiKey.objects.aget(role="operator")).pk)
 
     answer = await client.get(AGENTS)
     assert answer.status_code == 401

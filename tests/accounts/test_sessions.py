@@ -4,13 +4,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import sessions
 from apps.accounts.models import User
+from apps.core import db
 from tests import build
 from tests.accounts.cookies import cookie_of
 
@@ -21,7 +21,7 @@ TOKEN = "a" * 32
 @pytest.fixture
 async def browser(operator: User, client_for: Any) -> httpx2.AsyncClient:
     """A client that holds the cookies of a signed-in operator's browser."""
-    cookie = await sync_to_async(cookie_of)(operator)
+    cookie = await db.write(cookie_of, operator)
     client: httpx2.AsyncClient = client_for("")
     client.cookies.set(settings.SESSION_COOKIE_NAME, cookie)
     client.cookies.set(settings.CSRF_COOKIE_NAME, TOKEN)

@@ -15,12 +15,18 @@ def user(content: Any, **more: Any) -> dict[str, Any]:
 def inference(content: str = "", *calls: tuple[str, str]) -> dict[str, Any]:
     """A stored call to the model."""
     tool_calls = [{"call_id": call_id, "tool_name": "add", "arguments": arguments} for call_id, arguments in calls]
-    return {"step_type": "inference", "model_response": {"role": "assistant", "content": content, "tool_calls": tool_calls}}
+    return {
+        "step_type": "inference",
+        "model_response": {"role": "assistant", "content": content, "tool_calls": tool_calls},
+    }
 
 
 def execution(*call_ids: str) -> dict[str, Any]:
     """Stored answers of tools."""
-    return {"step_type": "tool_execution", "tool_responses": [{"call_id": c, "tool_name": "add", "content": c} for c in call_ids]}
+    return {
+        "step_type": "tool_execution",
+        "tool_responses": [{"call_id": c, "tool_name": "add", "content": c} for c in call_ids],
+    }
 
 
 def test_a_turn_is_its_question_then_its_steps_in_order() -> None:
@@ -74,7 +80,9 @@ def test_documents_become_parts_of_a_message_that_has_parts() -> None:
     assert messages[0]["content"][1] == {"type": "image_url", "image_url": {"url": "https://host/a.png"}}
 
 
-@pytest.mark.parametrize(("data", "kind"), [("iVBORw0KGgo=", "image/png"), ("/9j/4AAQ", "image/jpeg"), ("R0lGODdh", "image/gif")])
+@pytest.mark.parametrize(
+    ("data", "kind"), [("iVBORw0KGgo=", "image/png"), ("/9j/4AAQ", "image/jpeg"), ("R0lGODdh", "image/gif")]
+)
 def test_image_bytes_become_a_data_address_of_their_kind(data: str, kind: str) -> None:
     content = history.to_openai([{"type": "image", "image": {"data": data}}])
 
@@ -90,8 +98,14 @@ def test_a_tool_message_that_a_step_answers_already_is_skipped() -> None:
 
 
 def test_a_block_of_a_shield_is_replayed_as_the_answer() -> None:
-    step = {"step_type": "shield_call", "violation": {"violation_level": "error", "user_message": "No.", "metadata": {}}}
-    warning = {"step_type": "shield_call", "violation": {"violation_level": "warn", "user_message": "Hm.", "metadata": {}}}
+    step = {
+        "step_type": "shield_call",
+        "violation": {"violation_level": "error", "user_message": "No.", "metadata": {}},
+    }
+    warning = {
+        "step_type": "shield_call",
+        "violation": {"violation_level": "warn", "user_message": "Hm.", "metadata": {}},
+    }
 
     assert history.turn_messages([user("x")], [], [step])[1] == {"role": "assistant", "content": "No."}
     assert len(history.turn_messages([user("x")], [], [warning])) == 1

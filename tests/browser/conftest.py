@@ -19,6 +19,15 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--force-color-profile=srgb",
 ]  # fmt: skip
+# Colours may fade from one theme to the other; what is measured is where they end. What is inside an open `details`
+# keeps the colours it had until it is laid out anew: Chromium forgets it when a theme changes by variables alone.
+SETTLE = """() => {
+  for (const one of document.querySelectorAll("details[open]")) {
+    one.style.display = "none"; one.offsetHeight; one.style.display = "";
+  }
+  const fading = document.getAnimations().filter(one => one.effect?.getComputedTiming().endTime < 5000);
+  return Promise.all(fading.map(one => one.finished.catch(() => {})));
+}"""
 
 
 @pytest.fixture(scope="package")
@@ -89,12 +98,7 @@ class Tab:
         assert found == []
 
     def _settle(self) -> None:
-        # Colours may fade from one theme to the other; what is measured is where they end.
-        self.page.evaluate(
-            """() => Promise.all(document.getAnimations()
-                .filter(one => one.effect?.getComputedTiming().endTime < 5000)
-                .map(one => one.finished.catch(() => {})))"""
-        )
+        self.page.evaluate(SETTLE)
 
     def _violations(self) -> list[str]:
         answer = Axe().run(self.page, options=RULES).response

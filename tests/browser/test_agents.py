@@ -53,7 +53,7 @@ def test_A3_delete_asks_once_and_leaves_a_tombstone(tab: Tab, console: Console) 
     ui(page, "delete-agent").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Short-lived")
-    expect(dialog).to_contain_text("1 session")
+    expect(dialog).to_contain_text("Program")
     ui(dialog, "confirm-yes").click()
 
     expect(page).to_have_url(re.compile(r"/agents/$"))

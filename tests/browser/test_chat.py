@@ -54,7 +54,7 @@ def test_C1_the_first_text_is_seen_at_once(tab: Tab, program: Program) -> None:
         path = program.session("openai/fake-i1500-n3")
         page = tab.open(chat_path(path))
         is_live(tab)
-        page.evaluate(f"window.seenAt = ({WATCH_TEXT})('tok0')")
+        page.evaluate(f"void (window.seenAt = ({WATCH_TEXT})('tok0'))")
         with program.stream(path) as frames:
             for frame in frames:
                 if text_in([frame]):
@@ -222,11 +222,11 @@ def test_C9_an_answer_is_announced_once(tab: Tab, program: Program) -> None:
     is_live(tab)
     page.evaluate(COUNT_WORDS)
 
-    for count in (1, 2):
-        say(page, "Count.")
-        expect(ui(page, "turn-foot")).to_have_count(count)
-
+    say(page, "Count.")
     expect(ui(page, "announcer")).to_contain_text("tok19")
+    say(page, "say:And another one.")
+    expect(ui(page, "announcer")).to_contain_text("And another one.")
+
     assert len(page.evaluate("window.announced")) == 2
     assert answers(page).last.get_attribute("aria-live") == "off"
 

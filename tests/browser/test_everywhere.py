@@ -73,7 +73,7 @@ def test_U1_a_revoked_key_is_refused_on_the_next_call(tab: Tab, console: Console
     prefix = token.split("_")[1]
     ui(ui(page, f"key-{prefix}"), "revoke").click()
     ui(page.get_by_role("dialog"), "confirm-yes").click()
-    expect(ui(page, f"key-{prefix}")).to_contain_text("revoked")
+    expect(ui(page, f"key-{prefix}")).to_contain_text("Revoked")
     assert call() == 401
 
 

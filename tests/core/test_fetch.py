@@ -29,7 +29,9 @@ async def test_private_addresses_are_refused_however_they_are_spelt(url: str) ->
     assert isinstance(refused.value, BadRequest) or "cannot be fetched" in refused.value.detail
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "gopher://x", "", "//host", "http://", "http://[", "javascript:1"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://host/x", "gopher://x", "", "//host", "http://", "http://[", "javascript:1"]
+)
 async def test_other_schemes_and_nonsense_are_refused(url: str) -> None:
     with pytest.raises(BadRequest):
         await door.fetch(url)
