@@ -62,7 +62,7 @@ doc.addEventListener("submit", (event) => {
     keep(form, "nav", body.dataset.nav);
     nameNav();
   }
-  if (form.method !== "dialog") saving = true;
+  if (form.method !== "dialog" && !event.defaultPrevented) saving = true;
 });
 function nameNav() {
   const button = doc.querySelector("[data-nav-form] button"), wide = doc.getElementById("nav")?.offsetWidth > 100;
@@ -120,6 +120,10 @@ doc.addEventListener("click", (event) => {
 // Typed text is not lost by leaving
 let saving = false;
 doc.addEventListener("input", (event) => { const form = event.target.closest("form[data-unsaved]"); if (form) form.dataset.unsaved = "yes"; });
+doc.addEventListener("htmx:afterRequest", ({ detail, target }) => {
+  const form = target.closest("form[data-unsaved]");
+  if (form && detail.successful && detail.requestConfig.verb !== "get") form.dataset.unsaved = "";
+});
 addEventListener("beforeunload", (event) => { if (!saving && doc.querySelector("form[data-unsaved=yes]")) event.preventDefault(); });
 
 // Keys: / filter, ? help, j and k through a list, Esc leaves a field
@@ -149,5 +153,5 @@ addEventListener("resize", nameNav);
 tellTimes();
 nameNav();
 doc.querySelector("[data-ui=form-errors]")?.focus();
-window.consoleUI = { toast, csrf, tellTimes };
+window.consoleUI = { toast, csrf, tellTimes, clock: (moment) => clock.format(moment) };
 })();

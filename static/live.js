@@ -78,7 +78,7 @@ function lost(code) {
   if (failures < 3) told(); else if (!polling) { polling = setInterval(poll, POLL_MS); poll(); }
   if (!polling) setTimeout(connect, Math.min(15e3, 300 * 2 ** failures) * (0.7 + 0.6 * Math.random()));
 }
-const told = () => tell("wait", "wifi-off", `Reconnecting, data from ${goodAt.toTimeString().slice(0, 8)}`);
+const told = () => tell("wait", "wifi-off", `Reconnecting, data from ${consoleUI.clock(goodAt)}`);
 function tell(tone, icon, words) {
   const dot = doc.querySelector("[data-ui=live-dot]");
   tell.state = tone;

@@ -121,15 +121,20 @@ def page_boundary(get_response: Any) -> Any:
 
         async def boundary(request: HttpRequest) -> HttpResponseBase:
             request.request_id = new_id()  # type: ignore[attr-defined]
-            return await get_response(request)
+            return _numbered(request, await get_response(request))
 
         return boundary
 
     def sync_boundary(request: HttpRequest) -> HttpResponseBase:
         request.request_id = new_id()  # type: ignore[attr-defined]
-        return get_response(request)
+        return _numbered(request, get_response(request))
 
     return sync_boundary
+
+
+def _numbered(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    response["x-request-id"] = request.request_id  # type: ignore[attr-defined]
+    return response
 
 
 def answer_failure(request: HttpRequest, error: Exception) -> HttpResponse:
