@@ -51,7 +51,7 @@ async def test_a_revoked_key_is_refused_on_its_next_call(client_for: Clients) ->
     client = client_for("operator")
     assert (await client.get(AGENTS)).status_code == 200
 
-    await db.write(ApiKey.objects.revoke, (await ApiKey.objects.aget(role="operator")).pk)
+    await db.write(ApiKey.objects.revoke, (await db.read(ApiKey.objects.get, role="operator")).pk)
 
     answer = await client.get(AGENTS)
     assert answer.status_code == 401
@@ -86,7 +86,7 @@ async def test_the_last_use_of_a_key_is_noted_once_a_minute(client_for: Clients)
 
 async def last_use() -> Any:
     for _ in range(100):
-        key = await ApiKey.objects.aget(role="operator")
+        key = await db.read(ApiKey.objects.get, role="operator")
         if key.last_used_at:
             return key.last_used_at
         await asyncio.sleep(0.01)
