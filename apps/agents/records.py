@@ -18,14 +18,11 @@ Json = dict[str, Any]
 LOST = "The server stopped while this turn ran. What it had written is kept."
 
 
-class Stale(Exception):
-    """The session moved on between reading its history and beginning a turn."""
-
-
-def begin(session: Session, newest: int | None, row: Turn) -> Turn:
+def begin(session: Session, newest: int | None, row: Turn) -> bool:
     """Insert a turn that follows the turn ``newest``; a turn that waits is closed with its calls unanswered.
 
-    Raises Conflict while another turn of the session runs, Stale when the history has changed.
+    Returns False, with nothing inserted, when the session has moved on since its history was read; raises Conflict
+    while another turn of it runs.
     """
     last = Turn.objects.filter(session=session).order_by("-id").only("id", "turn_id", "status", "process", "heartbeat_at").first()
     if last is not None and last.status == Status.RUNNING:
@@ -35,16 +32,16 @@ def begin(session: Session, newest: int | None, row: Turn) -> Turn:
                 f"POST …/turn/{last.turn_id}/cancel."
             )
         end_lost(last.pk)
-        raise Stale
+        return False
     if (last.pk if last else None) != newest:
-        raise Stale
+        return False
     if last is not None and last.status == Status.WAITING:
         close_waiting(last.pk, "A new message was sent before the tools were answered.")
     row.session = session
     row.process = this_process()
     row.save(force_insert=True)
     Session.objects.filter(pk=session.pk).update(last_used_at=row.started_at)
-    return row
+    return True
 
 
 def resume(turn: Turn, answered_by: str, live_from: int, trace_id: str) -> None:

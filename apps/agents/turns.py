@@ -67,11 +67,8 @@ async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurn
             live_from=await live.head(session.topic),
             created_by_id=actor.user_id,
         )
-        try:
-            await db.write(_begin, loaded, row, actor)
-        except records.Stale:
-            continue
-        return Running(row.pk, session.topic, state, root)
+        if await db.write(_begin, loaded, row, actor):
+            return Running(row.pk, session.topic, state, root)
 
 
 async def resume(
@@ -260,9 +257,11 @@ def _own_messages(turn: Turn, calls: list[ToolCall]) -> list[Any]:
     return [*before, calling, *answers]
 
 
-def _begin(loaded: Loaded, row: Turn, actor: Principal) -> None:
-    records.begin(loaded.session, loaded.newest, row)
-    audit.note(actor, "create", "turn", row.turn_id, session=loaded.session.session_id)
+def _begin(loaded: Loaded, row: Turn, actor: Principal) -> bool:
+    begun = records.begin(loaded.session, loaded.newest, row)
+    if begun:
+        audit.note(actor, "create", "turn", row.turn_id, session=loaded.session.session_id)
+    return begun
 
 
 def _resume(turn: Turn, live_from: int, trace_id: str, actor: Principal) -> None:
