@@ -73,7 +73,11 @@ api.add_router("/v1", server)
 async def list_routes(request: HttpRequest) -> HttpResponse:
     """List every served route, deprecated aliases too."""
     paths = api.get_openapi_schema()["paths"]
-    found = [RouteInfo(route=path, method=method.upper(), provider_types=[]) for path, methods in paths.items() for method in methods]
+    found = [
+        RouteInfo(route=path, method=method.upper(), provider_types=[])
+        for path, methods in paths.items()
+        for method in methods
+    ]
     return answer(ListRoutesResponse(data=sorted(found, key=lambda info: (info.route, info.method))))
 
 

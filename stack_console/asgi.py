@@ -3,7 +3,7 @@
 import asyncio
 import os
 from contextlib import closing, suppress
-from typing import Any
+from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import RequestAborted
@@ -15,6 +15,7 @@ pages = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
+from django.http import HttpResponseBase  # noqa: E402
 from django.urls import path, set_script_prefix  # noqa: E402
 
 from apps.core.bodies import limited  # noqa: E402
@@ -30,7 +31,7 @@ class ApiHandler(ASGIHandler):
     """Django without the middleware of pages: programs bring a key, not cookies."""
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request on the event loop alone: no signals, no thread of its own, cancelled when the caller leaves."""
+        """Answer one request on the event loop alone, without signals or threads; cancelled when the caller leaves."""
         try:
             body = await self.read_body(receive)
         except RequestAborted:
@@ -39,7 +40,7 @@ class ApiHandler(ASGIHandler):
             set_script_prefix(get_script_prefix(scope))
             request, refusal = self.create_request(scope, body)
             if request is None:
-                await self.send_response(refusal, send)
+                await self.send_response(cast(HttpResponseBase, refusal), send)
                 return
             answering = asyncio.create_task(self._answer(request, send))
             leaving = asyncio.create_task(receive())
@@ -58,10 +59,10 @@ class ApiHandler(ASGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Put the API's one boundary around the views."""
-        self._view_middleware = []
-        self._template_response_middleware = []
-        self._exception_middleware = []
-        self._middleware_chain = api_boundary(self._get_response_async)
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        self._middleware_chain = api_boundary(self._get_response_async)  # type: ignore[attr-defined]
 
 
 api = ApiHandler()

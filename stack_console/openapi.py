@@ -10,13 +10,20 @@ from apps.core.middleware import ALIAS_PATH
 
 D = TypeVar("D", bound=dict[str, Any])
 REF = "#/components/schemas/{model}"
-FAILURES = {"400": "BadRequest400", "429": "TooManyRequests429", "500": "InternalServerError500", "default": "DefaultError"}
+FAILURES = {
+    "400": "BadRequest400",
+    "429": "TooManyRequests429",
+    "500": "InternalServerError500",
+    "default": "DefaultError",
+}
 
 
 def published(document: D) -> D:
     """Return the document with its Error answers, the frames of streams, and the aliases marked deprecated."""
     components = document["components"]
-    _, extra = models_json_schema([(Error, "serialization"), (AgentTurnResponseStreamChunk, "serialization")], ref_template=REF)
+    _, extra = models_json_schema(
+        [(Error, "serialization"), (AgentTurnResponseStreamChunk, "serialization")], ref_template=REF
+    )
     components["schemas"] = extra["$defs"] | components.get("schemas", {})
     components["responses"] = {name: _failure(status) for status, name in FAILURES.items()}
     for path, methods in document["paths"].items():

@@ -1,4 +1,4 @@
-"""Where spans go: the OpenTelemetry provider of this process. Code that traces asks the API and knows nothing of this."""
+"""Where spans go: the OpenTelemetry provider of this process. Code that traces asks the API alone."""
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource

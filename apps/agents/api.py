@@ -8,6 +8,7 @@ from ninja import Query, Router
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.agents import models, schemas, streams, turns
+from apps.agents.running import Running
 from apps.core import db
 from apps.core.answers import answer, nothing, sse
 from apps.core.errors import NotFound
@@ -17,7 +18,11 @@ router = Router(tags=["Agents"])
 SESSION = "/agents/{agent_id}/session/{session_id}"
 TURN = SESSION + "/turn/{turn_id}"
 STREAMED = {
-    "responses": {200: {"content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/AgentTurnResponseStreamChunk"}}}}}
+    "responses": {
+        200: {
+            "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/AgentTurnResponseStreamChunk"}}}
+        }
+    }
 }
 
 
@@ -50,7 +55,9 @@ async def delete_agent(request: HttpRequest, agent_id: str) -> HttpResponse:
 
 
 @router.post("/agents/{agent_id}/session", response=schemas.AgentSessionCreateResponse, url_name="create_agent_session")
-async def create_agent_session(request: HttpRequest, agent_id: str, body: schemas.CreateAgentSessionRequest) -> HttpResponse:
+async def create_agent_session(
+    request: HttpRequest, agent_id: str, body: schemas.CreateAgentSessionRequest
+) -> HttpResponse:
     """Open a session; its name need not be unique."""
     session = await db.write(_create_session, agent_id, body.session_name, actor(request))
     return answer(schemas.AgentSessionCreateResponse(session_id=session.session_id))
@@ -71,7 +78,10 @@ async def list_agent_sessions(
 
 @router.get(SESSION, response=schemas.Session)
 async def get_agents_session(
-    request: HttpRequest, agent_id: str, session_id: str, turn_ids: list[str] | None = Query(None)
+    request: HttpRequest,
+    agent_id: str,
+    session_id: str,
+    turn_ids: list[str] | None = Query(None),  # type: ignore[type-arg]
 ) -> HttpResponse:
     """Return a session with its turns, or those of them that ``turn_ids`` names."""
     given = [*request.GET.getlist("turn_ids"), *request.GET.getlist("turn_ids[]")]
@@ -113,7 +123,9 @@ async def resume_agent_turn(
 
 
 @router.get(TURN + "/step/{step_id}", response=schemas.AgentStepResponse)
-async def get_agents_step(request: HttpRequest, agent_id: str, session_id: str, turn_id: str, step_id: str) -> HttpResponse:
+async def get_agents_step(
+    request: HttpRequest, agent_id: str, session_id: str, turn_id: str, step_id: str
+) -> HttpResponse:
     """Return one step of a turn."""
     turn = await db.read(_turn, agent_id, session_id, turn_id)
     step = next((step for step in turn.steps.all() if step.step_id == step_id), None)
@@ -142,7 +154,9 @@ def actor(request: HttpRequest) -> Principal:
     return principal
 
 
-async def _answer_turn(request: HttpRequest, run: turns.Running, *, stream: bool | None) -> HttpResponse | StreamingHttpResponse:
+async def _answer_turn(
+    request: HttpRequest, run: Running, *, stream: bool | None
+) -> HttpResponse | StreamingHttpResponse:
     request.span_is_owned = True  # type: ignore[attr-defined]
     if stream:
         return sse(streams.of_turn(run))

@@ -22,7 +22,9 @@ def replay(turns: Iterable[tuple[list[Json], list[Json], list[Json]]]) -> list[J
     return messages
 
 
-def turn_messages(inputs: list[Json], documents: list[Json], steps: list[Json], *, with_context: bool = False) -> list[Json]:
+def turn_messages(
+    inputs: list[Json], documents: list[Json], steps: list[Json], *, with_context: bool = False
+) -> list[Json]:
     """Return one turn's messages; every tool call in them is followed by its answer, others are left out."""
     answered = {response["call_id"] for step in steps for response in step.get("tool_responses") or []}
     inputs = [message for message in inputs if message["role"] != "tool" or message["call_id"] not in answered]

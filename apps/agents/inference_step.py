@@ -60,7 +60,11 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
         message = _message(turn, writing, calls)
         _describe(turn, span, message, writing)
     details = schemas.InferenceStep(
-        turn_id=turn.turn_id, step_id=started.step_id, started_at=began, completed_at=turn.tick(), model_response=message
+        turn_id=turn.turn_id,
+        step_id=started.step_id,
+        started_at=began,
+        completed_at=turn.tick(),
+        model_response=message,
     )
     turn.answer = message
     done = turn.complete_step(details, _facts(writing))
@@ -99,7 +103,11 @@ def _tool_choice(turn: TurnState) -> Any:
 
 def _offer(tool: ToolDef) -> Json:
     schema = tool.input_schema or {"type": "object", "properties": {}}
-    function = {"name": OFFERED_AS.get(tool.name, tool.name), "description": tool.description or "", "parameters": schema}
+    function = {
+        "name": OFFERED_AS.get(tool.name, tool.name),
+        "description": tool.description or "",
+        "parameters": schema,
+    }
     return {"type": "function", "function": function}
 
 
@@ -146,7 +154,13 @@ def _finished_calls(turn: TurnState, writing: Writing) -> list[ToolCall]:
     for _, call in sorted(writing.calls.items()):
         call_id = call["id"] if call["id"] and call["id"] not in taken else f"call_{new_id()}"
         taken.add(call_id)
-        calls.append(ToolCall(call_id=call_id, tool_name=call["name"] or "unnamed", arguments=call["arguments"] if call["arguments"].strip() else "{}"))
+        calls.append(
+            ToolCall(
+                call_id=call_id,
+                tool_name=call["name"] or "unnamed",
+                arguments=call["arguments"] if call["arguments"].strip() else "{}",
+            )
+        )
     return calls
 
 
@@ -169,7 +183,9 @@ def _message(turn: TurnState, writing: Writing, calls: list[ToolCall]) -> Comple
         used_up = turn.infer_iters >= turn.config.max_infer_iters
         turn.is_over = turn.is_over or used_up
         turn.forced_call_done = True
-        return CompletionMessage(content="", stop_reason="end_of_turn" if used_up else "end_of_message", tool_calls=calls)
+        return CompletionMessage(
+            content="", stop_reason="end_of_turn" if used_up else "end_of_message", tool_calls=calls
+        )
     turn.is_over = True
     if reason == "end_of_message":
         reason = "end_of_turn"

@@ -216,7 +216,9 @@ class Step(models.Model):
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="steps")
     step_type = models.CharField(max_length=20)
     details = FastJSONField(help_text="The step as the API tells it.")
-    facts = FastJSONField(default=dict, blank=True, help_text="What the API has no place for: tokens, first token, try.")
+    facts = FastJSONField(
+        default=dict, blank=True, help_text="What the API has no place for: tokens, first token, try."
+    )
     started_at = models.DateTimeField()
     completed_at = models.DateTimeField()
 

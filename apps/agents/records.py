@@ -24,7 +24,12 @@ def begin(session: Session, newest: int | None, row: Turn) -> bool:
     Returns False, with nothing inserted, when the session has moved on since its history was read; raises Conflict
     while another turn of it runs.
     """
-    last = Turn.objects.filter(session=session).order_by("-id").only("id", "turn_id", "status", "process", "heartbeat_at").first()
+    last = (
+        Turn.objects.filter(session=session)
+        .order_by("-id")
+        .only("id", "turn_id", "status", "process", "heartbeat_at")
+        .first()
+    )
     if last is not None and last.status == Status.RUNNING:
         if not _is_lost(last):
             raise Conflict(
@@ -163,8 +168,13 @@ def _keep_partial(turn: Turn, partial: Json | None) -> None:
     last = turn.steps.order_by("-id").first()
     began = max(last.completed_at, turn.started_at) + timedelta(microseconds=1) if last else turn.started_at
     step = schemas.InferenceStep.model_validate(
-        {"turn_id": turn.turn_id, "step_id": partial.get("step_id") or new_id(), "model_response": message,
-         "started_at": began, "completed_at": max(moment, began + timedelta(microseconds=1))}  # fmt: skip
+        {
+            "turn_id": turn.turn_id,
+            "step_id": partial.get("step_id") or new_id(),
+            "model_response": message,
+            "started_at": began,
+            "completed_at": max(moment, began + timedelta(microseconds=1)),
+        }  # fmt: skip
     )
     if not Step.objects.filter(step_id=step.step_id).exists():
         store_step(turn.pk, step, step.model_dump(mode="json", exclude_none=True), {"is_partial": True})

@@ -202,7 +202,9 @@ async def announce_waiting() -> None:
     await live.publish("waiting", {"event_type": "waiting", "count": count})
 
 
-async def read_queue(queue: "asyncio.Queue[schemas.Payload | None]", ping_s: float) -> AsyncIterator[schemas.Payload | None]:
+async def read_queue(
+    queue: "asyncio.Queue[schemas.Payload | None]", ping_s: float
+) -> AsyncIterator[schemas.Payload | None]:
     """Yield payloads until the turn ends; None when nothing came for ``ping_s``, so that the caller can show life."""
     while True:
         if queue.empty():

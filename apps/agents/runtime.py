@@ -68,7 +68,9 @@ async def look(turn: TurnState, touchpoint: str) -> AsyncIterator[Event]:
     )
     if blocking is not None:
         turn.block(
-            CompletionMessage(content=blocking.user_message or default_refusal(touchpoint), stop_reason="end_of_turn", tool_calls=[])
+            CompletionMessage(
+                content=blocking.user_message or default_refusal(touchpoint), stop_reason="end_of_turn", tool_calls=[]
+            )
         )
     for event in turn.release(blocked=blocking is not None):
         yield event

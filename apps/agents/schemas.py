@@ -54,7 +54,9 @@ class AgentConfig(SpecModel):
     model: str = Field(min_length=1)
     instructions: str
     name: str | None = None
-    sampling_params: SamplingParams | None = Field(default_factory=lambda: SamplingParams(strategy=GreedySamplingStrategy()))
+    sampling_params: SamplingParams | None = Field(
+        default_factory=lambda: SamplingParams(strategy=GreedySamplingStrategy())
+    )
     input_shields: list[str] | None = Field(default_factory=list)
     output_shields: list[str] | None = Field(default_factory=list)
     toolgroups: list[AgentTool] | None = Field(default_factory=list)

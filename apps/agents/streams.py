@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from apps.agents import models, turns
+from apps.agents.running import Running
 from apps.core import db, live
 from apps.core.errors import ConsoleError
 
@@ -15,7 +16,7 @@ OPENING, CLOSING = b'data: {"event":{"payload":', b"}}\n\n"
 LAST = ("turn_complete", "turn_awaiting_input", "turn_failed", "turn_closed")
 
 
-async def of_turn(run: turns.Running) -> AsyncIterator[bytes]:
+async def of_turn(run: Running) -> AsyncIterator[bytes]:
     """Launch a turn and yield its frames; a failure is the last one. Whoever leaves does not end the turn."""
     async with aclosing(turns.announced(run)) as payloads:  # type: ignore[type-var]
         async for payload in payloads:
@@ -84,5 +85,3 @@ def _stored(row: int) -> list[bytes]:
     if turn.status == models.Status.FAILED:
         frames.append(failure(ConsoleError(turn.error, status=502)))
     return frames
-
-

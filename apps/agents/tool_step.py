@@ -18,7 +18,9 @@ async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
     started = turn.start_step("tool_execution")
     yield Event(started)
     delta = ToolCallDelta(tool_call=call, parse_status="in_progress")
-    yield Event(schemas.AgentTurnResponseStepProgressPayload(step_type="tool_execution", step_id=started.step_id, delta=delta))
+    yield Event(
+        schemas.AgentTurnResponseStepProgressPayload(step_type="tool_execution", step_id=started.step_id, delta=delta)
+    )
     began = turn.tick()
     with turn.span("tool_execution", tool_name=call.tool_name, **{"gen_ai.tool.call.id": call.call_id}) as span:
         turn.note(span, "input", as_json({"role": "assistant", "tool_calls": [call]}))
@@ -51,11 +53,15 @@ def _complete(turn: TurnState, step_id: str, began: Any, calls: list[ToolCall], 
 
 async def _run(turn: TurnState, call: ToolCall) -> ToolResponse:
     if not reads_as_object(call.arguments):
-        return _response(call, f"The arguments of '{call.tool_name}' are not a JSON object: {call.arguments[:200]}", {"error": True})
+        return _response(
+            call, f"The arguments of '{call.tool_name}' are not a JSON object: {call.arguments[:200]}", {"error": True}
+        )
     known = [tool.name for tool in turn.tools]
     name = RUNS_AS.get(call.tool_name, call.tool_name)
     if name not in known:
-        return _response(call, f"There is no tool '{call.tool_name}'. Tools: {', '.join(known) or 'none'}.", {"error": True})
+        return _response(
+            call, f"There is no tool '{call.tool_name}'. Tools: {', '.join(known) or 'none'}.", {"error": True}
+        )
     try:
         content, metadata = await turn.run_tool(name, from_json(call.arguments))
     except Exception as error:

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from apps.agents import schemas
 from apps.core.ids import new_id
-from apps.inference.schemas import CompletionMessage, ToolCall, ToolDef, ToolResponse
+from apps.inference.schemas import CompletionMessage, ToolCall, ToolConfig, ToolDef, ToolResponse
 from apps.safety.schemas import SafetyViolation
 
 tracer = trace.get_tracer("apps.agents")
@@ -38,7 +38,7 @@ class TurnState:
     turn_id: str
     session_id: str
     config: schemas.AgentConfig
-    tool_config: schemas.ToolConfig
+    tool_config: ToolConfig
     input_messages: list[schemas.InputMessage]
     messages: list[Json]  # what the model is shown, in OpenAI's form; grows with every step
     chat: Chat
@@ -95,7 +95,9 @@ class TurnState:
         if self.capture_content and span.is_recording():
             span.set_attribute(name, value)
 
-    def start_step(self, step_type: schemas.StepType, metadata: Json | None = None) -> schemas.AgentTurnResponseStepStartPayload:
+    def start_step(
+        self, step_type: schemas.StepType, metadata: Json | None = None
+    ) -> schemas.AgentTurnResponseStepStartPayload:
         """Return the event payload that begins a new step."""
         return schemas.AgentTurnResponseStepStartPayload(step_type=step_type, step_id=new_id(), metadata=metadata or {})
 

@@ -18,8 +18,9 @@ from apps.agents.running import TURNS, Running, announce_waiting, read_queue, ru
 from apps.agents.turn_state import TurnState, as_json
 from apps.core import db, live
 from apps.core.errors import BadRequest, Conflict
+from apps.core.ids import new_id
 from apps.inference import chat
-from apps.inference.schemas import ToolCall, ToolResponse
+from apps.inference.schemas import ToolCall, ToolConfig, ToolResponse
 from apps.safety import shields
 from apps.tools import runtime as tools
 
@@ -81,7 +82,7 @@ async def resume(
     turn, past = await db.read(_load_turn, agent_id, session_id, turn_id)
     calls = _answered_calls(turn, request.tool_responses)
     toolgroups = TypeAdapter(list[schemas.AgentTool]).validate_python(turn.toolgroups)
-    tool_config = schemas.ToolConfig.model_validate(turn.tool_config) if turn.tool_config else None
+    tool_config = ToolConfig.model_validate(turn.tool_config) if turn.tool_config else None
     inputs = _messages.validate_python(turn.input_messages)
     state = await _state(turn.session, inputs, toolgroups, tool_config, turn_id=turn.turn_id)
     names = {call.call_id: call.tool_name for call in calls}
@@ -139,16 +140,19 @@ async def _state(
     session: Session,
     messages: list[schemas.InputMessage],
     toolgroups: list[schemas.AgentTool] | None,
-    tool_config: schemas.ToolConfig | None,
+    tool_config: ToolConfig | None,
     **known: Any,
 ) -> TurnState:
     """Return a turn with everything it may call; raises NotFound or BadRequest before anything is stored."""
     config = session.agent.agent_config
     target = await chat.find(config.model)
     found = await tools.collect(_groups([*(config.toolgroups or []), *(toolgroups or [])]))
-    ready = {shield.shield_id: shield for shield in await shields.find([*(config.input_shields or []), *(config.output_shields or [])])}
+    ready = {
+        shield.shield_id: shield
+        for shield in await shields.find([*(config.input_shields or []), *(config.output_shields or [])])
+    }
     by_name = {tool.definition.name: tool for tool in found}
-    own = tool_config or config.tool_config or schemas.ToolConfig()
+    own = tool_config or config.tool_config or ToolConfig()
     _check_tools([tool.name for tool in config.client_tools or []] + [tool.definition.name for tool in found], own)
 
     async def run_shields(ids: list[str], seen: list[Any]) -> list[Any]:
@@ -160,7 +164,7 @@ async def _state(
         return result.content, result.metadata
 
     return TurnState(
-        turn_id=known.get("turn_id") or records.new_id(),
+        turn_id=known.get("turn_id") or new_id(),
         session_id=session.session_id,
         config=config,
         tool_config=own,
@@ -174,7 +178,7 @@ async def _state(
     )
 
 
-def _check_tools(names: list[str], config: schemas.ToolConfig) -> None:
+def _check_tools(names: list[str], config: ToolConfig) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadRequest(f"Two tools are named '{twice}'; a tool's name must be unique within an agent.")
@@ -251,7 +255,9 @@ def _own_messages(turn: Turn, calls: list[ToolCall]) -> list[Any]:
         return messages
     asked = last["model_response"].get("tool_calls") or []
     here = {call["call_id"] for call in asked} - open_calls
-    before = history.turn_messages(turn.input_messages, turn.documents_content, steps[: steps.index(last)], with_context=True)
+    before = history.turn_messages(
+        turn.input_messages, turn.documents_content, steps[: steps.index(last)], with_context=True
+    )
     answers = [message for message in messages if message.get("tool_call_id") in here]
     calling = {"role": "assistant", "content": "", "tool_calls": [history.call_json(call) for call in asked]}
     return [*before, calling, *answers]
@@ -301,7 +307,9 @@ def _root(name: str, session: Session, state: TurnState, request: Any) -> trace.
     current = trace.get_current_span()
     root = current if current.is_recording() else tracer.start_span(name, kind=SpanKind.SERVER)
     root.update_name(name)
-    root.set_attributes({"session_id": session.session_id, "agent_id": session.agent.agent_id, "turn_id": state.turn_id})
+    root.set_attributes(
+        {"session_id": session.session_id, "agent_id": session.agent.agent_id, "turn_id": state.turn_id}
+    )
     if state.config.name:
         root.set_attribute("agent_name", state.config.name)
     state.note(root, "request", as_json(request))
@@ -327,4 +335,3 @@ def announced(run: Running) -> AsyncIterator[schemas.Payload | None]:
     queue = run.subscribe()
     run.launch()
     return read_queue(queue, 15.0)
-

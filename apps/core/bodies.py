@@ -46,6 +46,10 @@ class _Overflow(Exception):
 async def _refuse(send: Any, max_bytes: int) -> None:
     detail = f"The body is larger than {max_bytes:,} bytes, the most this server takes (setting MAX_BODY_BYTES)."
     body = to_json(Error(status=413, title=TITLES[413], detail=detail), exclude_none=True)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

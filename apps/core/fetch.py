@@ -52,7 +52,7 @@ class PublicOnly(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the base class names it
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -83,13 +83,19 @@ async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
     transport = httpx2.AsyncHTTPTransport(trust_env=False)
     transport._pool._network_backend = PublicOnly()  # the pool takes a backend, httpx has no parameter for it
     client = httpx2.AsyncClient(
-        transport=transport, trust_env=False, follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=settings.FETCH_TIMEOUT_S
+        transport=transport,
+        trust_env=False,
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+        timeout=settings.FETCH_TIMEOUT_S,
     )
     try:
         async with asyncio.timeout(settings.FETCH_TIMEOUT_S), client, client.stream("GET", url) as response:
             if response.status_code != 200:
                 raise BadRequest(f"'{url}' answered {response.status_code}.")
-            return Fetched(await _body(response, limit, url), response.headers.get("content-type", ""), str(response.url))
+            return Fetched(
+                await _body(response, limit, url), response.headers.get("content-type", ""), str(response.url)
+            )
     except Refused as error:
         raise BadRequest(
             f"'{url}' leads to a private address ({error}); the server fetches public ones only. "

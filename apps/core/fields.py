@@ -26,7 +26,7 @@ class FastJSONField(models.JSONField):
 
 
 class SchemaField(FastJSONField):
-    """A JSON column that speaks one schema: typed on read, checked on write, plain JSON in the database and migrations."""
+    """A JSON column that speaks one schema: typed on read, checked on write, plain JSON in the database."""
 
     def __init__(self, schema: Any = None, **options: Any) -> None:
         self.schema = schema

@@ -18,7 +18,6 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from pydantic_core import from_json, to_json
 
-
 KEEP_EVENTS = 4_000
 KEEP_S = 900
 KEEP_TOPICS = 2_000

@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404
 from django.utils.decorators import sync_and_async_middleware
-from asgiref.sync import iscoroutinefunction
 from opentelemetry import trace
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -24,7 +24,9 @@ tracer = trace.get_tracer("stack_console")
 Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 API_PATH = re.compile(r"/v1(alpha|beta)?(/|$)")
 # Paths of the experimental API as older clients know them (SEMANTICS 10).
-ALIAS_PATH = re.compile(r"/v1/(agents|datasets|datasetio|eval|post-training)(/|$)|/v1/telemetry/(traces|spans|metrics)(/|$)")
+ALIAS_PATH = re.compile(
+    r"/v1/(agents|datasets|datasetio|eval|post-training)(/|$)|/v1/telemetry/(traces|spans|metrics)(/|$)"
+)
 # What the reference calls these operations' root spans; every other root is named after its route.
 NAMED_ROOTS = {"create_agent", "create_agent_session"}  # a turn names its root itself
 
@@ -46,7 +48,7 @@ def api_boundary(get_response: Next) -> Next:
 
         caller = _caller(request)
         roots = {"__local_root_span__": True} | ({} if caller else {"__root__": True, "__root_span__": True})
-        attributes = {**roots, "__location__": "server", "raw_path": request.path}
+        attributes: dict[str, Any] = {**roots, "__location__": "server", "raw_path": request.path}
         with tracer.start_as_current_span(
             request.path, context=caller, kind=SpanKind.SERVER, attributes=attributes, end_on_exit=False
         ) as span:
@@ -64,7 +66,9 @@ def api_boundary(get_response: Next) -> Next:
         response["x-trace-id"] = format(span.get_span_context().trace_id, "032x")
         if ALIAS_PATH.match(request.path):
             response["Deprecation"] = "true"
-        log.debug("%s %s %s %.1f ms", request.method, request.path, response.status_code, (time.perf_counter() - began) * 1e3)
+        log.debug(
+            "%s %s %s %.1f ms", request.method, request.path, response.status_code, (time.perf_counter() - began) * 1e3
+        )
         return response
 
     return boundary
@@ -106,7 +110,7 @@ def _as_error(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
         return response
     detail = {
         404: f"No operation at {request.path}. The list of operations is at /v1/inspect/routes.",
-        405: f"{request.method} is not possible at {request.path}. Possible: {response.get('Allow', 'see /v1/inspect/routes')}.",
+        405: f"{request.method} is not possible at {request.path}. Possible: {response.get('Allow')}.",
         413: "The body is larger than this server takes.",
         500: INTERNAL,
     }.get(status, "The request could not be understood.")

@@ -18,7 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take where to listen."""
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
-        parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on, 0 for a free one (PORT)")
+        parser.add_argument(
+            "--port", type=int, default=settings.PORT, help="port to listen on, 0 for a free one (PORT)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start the server; raises CommandError when the port is taken."""
@@ -69,7 +71,7 @@ def _serve(listener: socket.socket) -> None:
     from apps.providers import health
     from stack_console.asgi import application
 
-    reactor.callLater(0, health.watch)  # type: ignore[attr-defined]  # once the loop runs
+    reactor.callLater(0, health.watch)  # type: ignore[attr-defined,arg-type]  # once the loop runs
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
