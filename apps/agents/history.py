@@ -125,7 +125,7 @@ def _image_type(data: str) -> str:
 
 
 def system_message(instructions: str, tools: list[Json], behavior: str) -> list[Json]:
-    """Return the system message, none for empty instructions; ``replace`` puts the tools where the text asks for them."""
+    """Return the system message, if there are instructions; ``replace`` puts the tools where the text asks for them."""
     if behavior == "replace":
         instructions = instructions.replace("{{function_definitions}}", to_json(tools).decode())
     return [{"role": "system", "content": instructions}] if instructions else []

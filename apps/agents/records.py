@@ -174,7 +174,7 @@ def _keep_partial(turn: Turn, partial: Json | None) -> None:
             "model_response": message,
             "started_at": began,
             "completed_at": max(moment, began + timedelta(microseconds=1)),
-        }  # fmt: skip
+        }
     )
     if not Step.objects.filter(step_id=step.step_id).exists():
         store_step(turn.pk, step, step.model_dump(mode="json", exclude_none=True), {"is_partial": True})

@@ -39,6 +39,7 @@ class Running:
         self.turn: schemas.Turn | None = None
         self.open_step: str | None = None
         self.text: list[str] = []
+        self.written = 0
         self._readers: list[asyncio.Queue[schemas.Payload | None]] = []
         self._outbox: list[live.Event] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -95,15 +96,22 @@ class Running:
             case "step_progress":
                 self._paint(payload)
             case "step_start":
-                self.open_step, self.text = payload.step_id, []
+                self.open_step, self.text, self.written = payload.step_id, [], 0
                 self._announce(payload.model_dump(mode="json", exclude_none=True))
             case "step_complete":
                 self.open_step, self.text = None, []
                 details = payload.step_details.model_dump(mode="json", exclude_none=True)
                 stored = db.write_soon(records.store_step, self.row, payload.step_details, details, event.facts)
                 stored.add_done_callback(_log_failure)
-                self._announce({"event_type": "step_complete", "step_type": payload.step_type, "step_id": payload.step_id,
-                                "step_details": details, "facts": event.facts})  # fmt: skip
+                self._announce(
+                    {
+                        "event_type": "step_complete",
+                        "step_type": payload.step_type,
+                        "step_id": payload.step_id,
+                        "step_details": details,
+                        "facts": event.facts,
+                    }
+                )
             case "turn_complete" | "turn_awaiting_input":
                 self._finishing = True
                 self.turn = payload.turn
@@ -127,10 +135,18 @@ class Running:
         last = self._outbox[-1] if self._outbox else None
         if last is not None and last["event_type"] == "step_progress" and last.get("offset") is not None:
             last["delta"]["text"] += delta.text
+            self.written += len(delta.text)
             return
-        offset = sum(map(len, self.text)) - len(delta.text)
-        self._announce({"event_type": "step_progress", "step_type": payload.step_type, "step_id": payload.step_id,
-                        "delta": {"type": "text", "text": delta.text}, "offset": offset})  # fmt: skip
+        self._announce(
+            {
+                "event_type": "step_progress",
+                "step_type": payload.step_type,
+                "step_id": payload.step_id,
+                "delta": {"type": "text", "text": delta.text},
+                "offset": self.written,
+            }
+        )
+        self.written += len(delta.text)
 
     def _announce(self, event: live.Event) -> None:
         """Put an event on the live topic, together with what else comes within 33 ms."""

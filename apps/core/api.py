@@ -1,4 +1,4 @@
-"""What a server tells of itself: that it lives, and its version. Its routes are told where they meet (stack_console)."""
+"""What a server tells of itself: that it lives, and its version; its routes are told where they meet."""
 
 from typing import Literal
 
