@@ -93,7 +93,7 @@ def finish(row: int, state: TurnState, ended: schemas.Turn) -> None:
         partial=None,
         waiting_since=now() if waits else None,
         completed_at=None if waits else ended.completed_at,
-        **_sums(row),
+        **state.usage,
     )
     if changed and waits:
         Pending.objects.bulk_create(
@@ -114,7 +114,7 @@ def fail(row: int, state: TurnState | None, error: str, partial: Json | None) ->
     turn.partial = None
     turn.completed_at = now()
     turn.infer_iters = state.infer_iters if state else turn.infer_iters
-    for name, value in _sums(row).items():
+    for name, value in (state.usage if state else {}).items():
         setattr(turn, name, value)
     turn.save()
 
@@ -178,14 +178,3 @@ def _keep_partial(turn: Turn, partial: Json | None) -> None:
     )
     if not Step.objects.filter(step_id=step.step_id).exists():
         store_step(turn.pk, step, step.model_dump(mode="json", exclude_none=True), {"is_partial": True})
-
-
-def _sums(row: int) -> Json:
-    """Return the turn's tokens, and the wait for its first one, from the facts of its steps."""
-    facts = list(Step.objects.filter(turn_id=row, step_type="inference").values_list("facts", flat=True))
-    sums: Json = {"input_tokens": None, "output_tokens": None, "first_token_ms": None}
-    for name in ("input_tokens", "output_tokens"):
-        known = [fact[name] for fact in facts if name in fact]
-        sums[name] = sum(known) if known else None
-    sums["first_token_ms"] = next((fact["first_token_ms"] for fact in facts if "first_token_ms" in fact), None)
-    return sums

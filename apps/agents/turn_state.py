@@ -51,6 +51,7 @@ class TurnState:
     answered_calls: list[ToolCall] = field(default_factory=list)
     is_resumed: bool = False
     infer_iters: int = 0
+    usage: Json = field(default_factory=dict)  # tokens of all its inference steps, and the wait for the first one
     capture_content: bool = True
     attachments: list[schemas.Attachment] = field(default_factory=list)
     answer: CompletionMessage | None = None
@@ -104,10 +105,19 @@ class TurnState:
     def complete_step(self, details: schemas.Step, facts: Json | None = None) -> Event:
         """Keep a finished step and return its event."""
         self.steps.append(details)
+        self.count(facts or {})
         payload = schemas.AgentTurnResponseStepCompletePayload(
             step_type=details.step_type, step_id=details.step_id, step_details=details
         )
         return Event(payload, facts or {})
+
+    def count(self, facts: Json) -> None:
+        """Add an inference step's tokens to the turn's; what no server told stays unknown."""
+        for name in ("input_tokens", "output_tokens"):
+            if name in facts:
+                self.usage[name] = self.usage.get(name, 0) + facts[name]
+        if "first_token_ms" in facts:
+            self.usage.setdefault("first_token_ms", facts["first_token_ms"])
 
     def calls_for_server(self) -> list[ToolCall]:
         """Return the calls of the last message that run here: server tools, unknown tools and unreadable arguments."""

@@ -93,6 +93,7 @@ async def resume(
     state.answered_calls, state.is_resumed = calls, True
     state.steps = _steps.validate_python([step.details for step in turn.steps.all()])
     state.infer_iters, state.started_at = turn.infer_iters, turn.started_at
+    state.usage = {name: value for name, value in _usage(turn).items() if value is not None}
     state.forced_call_done = True
     state.messages = [*history.replay(past), *_own_messages(turn, calls)]
     root = _root("resume_agent_turn", turn.session, state, request)
@@ -208,10 +209,10 @@ def _past(session: int, before: int | None) -> tuple[list[int], list[tuple[list[
     steps = Step.objects.filter(turn__session_id=session)
     if before is not None:
         turns, steps = turns.filter(pk__lt=before), steps.filter(turn_id__lt=before)
-    of_turn: dict[int, list[Any]] = {}
-    for turn_id, details in steps.values_list("turn_id", "details"):
-        of_turn.setdefault(turn_id, []).append(details)
     rows = list(turns.values_list("pk", "input_messages", "documents_content"))
+    of_turn: dict[int, list[Any]] = {}
+    for turn_id, details in steps.values_list("turn_id", "details") if rows else ():
+        of_turn.setdefault(turn_id, []).append(details)
     return [pk for pk, _, _ in rows], [(inputs, papers, of_turn.get(pk, [])) for pk, inputs, papers in rows]
 
 
@@ -243,6 +244,10 @@ def _answered_calls(turn: Turn, responses: list[ToolResponse]) -> list[ToolCall]
     if missing:
         raise BadRequest(f"tool_responses: call '{missing[0]}' is not answered; the turn keeps waiting.")
     return asked
+
+
+def _usage(turn: Turn) -> dict[str, Any]:
+    return {name: getattr(turn, name) for name in ("input_tokens", "output_tokens", "first_token_ms")}
 
 
 def _own_messages(turn: Turn, calls: list[ToolCall]) -> list[Any]:
