@@ -225,8 +225,11 @@ doc.addEventListener("click", (event) => {
   const row = event.target.closest("#side [role=row]");
   if (row && !event.target.closest("a")) $("a", row)?.click();
 });
-// Enter on a row of the inbox leads into its card
-if (doc.body.dataset.page === "waiting" && location.hash === "#card") ($("#card [data-ui=result]") || $("#card input:not([type=hidden],[type=radio])"))?.focus();
+// Enter on a row of the inbox leads into its card; the browser would take the focus away again for the #
+if (doc.body.dataset.page === "waiting" && location.hash === "#card") {
+  history.replaceState(null, "", location.pathname + location.search);
+  ($("#card [data-ui=result]") || $("#card input:not([type=hidden],[type=radio])"))?.focus();
+}
 
 // What was swapped in: timers, and no buttons for people who only read
 function settle() {
