@@ -1,44 +1,20 @@
 """The numbers and rows of the first page, in a fixed number of queries however much there is."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Subquery, Sum
 from django.utils.timezone import now
 
 from apps.agents.models import Agent, Pending, Session, Status, Turn
+from apps.console.numbers import DAY, Numbers, numbers
 from apps.core import live
 from apps.inference.models import Model, ModelType
 from apps.providers.models import Provider
 
 SHOWN = 5
-DAY = timedelta(hours=24)
 TOPICS = ("turns", "waiting", "providers")
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Turns of the last 24 hours in four numbers; an unknown one is None."""
-
-    turns: int
-    failed: int
-    p95_s: float | None
-    tokens_in: int | None
-    tokens_out: int | None
-
-    @property
-    def error_rate(self) -> float | None:
-        """The share of turns that failed; unknown without turns."""
-        return self.failed / self.turns if self.turns else None
-
-    @property
-    def tokens(self) -> int | None:
-        """Tokens in and out together."""
-        if self.tokens_in is None and self.tokens_out is None:
-            return None
-        return (self.tokens_in or 0) + (self.tokens_out or 0)
 
 
 @dataclass(frozen=True)
@@ -77,35 +53,18 @@ def overview() -> Overview:
     live_numbers = " ".join(str(async_to_sync(live.head)(topic)) for topic in TOPICS)  # before the rows are read
     since = now() - DAY
     turns = Turn.objects.select_related("session__agent")
+    sessions = list(_sessions())
     waiting = Pending.objects.filter(turn__status=Status.WAITING).select_related("turn__session__agent")
     return Overview(
         live_numbers=live_numbers,
-        numbers=_numbers(since),
+        numbers=numbers(since),
         waiting=list(waiting.order_by("asked_at")[:SHOWN]),
         running=list(turns.filter(status=Status.RUNNING).order_by("-id")[:SHOWN]),
         failed=list(turns.filter(status=Status.FAILED, started_at__gte=since).order_by("-id")[:SHOWN]),
-        sessions=list(_sessions()),
+        sessions=sessions,
         providers=list(Provider.objects.order_by("provider_id")),
-        steps=_steps(),
+        steps=_steps(sessions[0] if sessions else None),
     )
-
-
-def _numbers(since: Any) -> Numbers:
-    turns = Turn.objects.filter(started_at__gte=since)
-    sums = turns.aggregate(
-        turns=Count("id"),
-        failed=Count("id", filter=Q(status=Status.FAILED)),
-        tokens_in=Sum("input_tokens"),
-        tokens_out=Sum("output_tokens"),
-    )
-    return Numbers(p95_s=_p95(turns.filter(completed_at__isnull=False, waiting_since=None)), **sums)
-
-
-def _p95(turns: Any) -> float | None:
-    """Return the 95th percentile of turn times from the newest thousand; waiting for a person is not counted."""
-    pairs = turns.order_by("-id").values_list("started_at", "completed_at")[:1000]
-    spans = sorted((end - start).total_seconds() for start, end in pairs)
-    return spans[min(len(spans) - 1, int(len(spans) * 0.95))] if spans else None
 
 
 def _sessions() -> Any:
@@ -120,9 +79,8 @@ def _sessions() -> Any:
     )
 
 
-def _steps() -> list[Step]:
-    first = Session.objects.select_related("agent").order_by("-last_used_at").first()
-    chat = f"/chat/{first.agent.agent_id}/{first.session_id}/" if first else "/chat/"
+def _steps(last: Session | None) -> list[Step]:
+    chat = f"/chat/{last.agent.agent_id}/{last.session_id}/" if last else "/chat/"
     has_model = Model.objects.offered().filter(model_type=ModelType.LLM).exists()
     return [
         Step("Model", "a language model answers", "/models/", has_model),

@@ -61,6 +61,20 @@ def test_numbers_are_those_of_the_last_day(session: Any) -> None:
     assert numbers.p95_s == 8
 
 
+def test_a_line_shows_the_hours_and_leaves_gaps(session: Any) -> None:
+    start = now() - timedelta(hours=2)
+    turn(session, started_at=start, completed_at=start + timedelta(seconds=2))
+    turn(session, started_at=now(), completed_at=now())
+
+    lines = overview().numbers.lines
+
+    assert lines["turns"] is not None
+    assert lines["turns"].line.count("L") == 23
+    assert lines["p95"] is not None
+    assert lines["p95"].line.count("M") == 2
+    assert lines["tokens"] is None
+
+
 def test_numbers_nobody_knows_are_unknown() -> None:
     numbers = overview().numbers
 

@@ -1,0 +1,95 @@
+"""Turns of the last 24 hours in four numbers, each with its line over the hours."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncHour
+from django.utils.timezone import now
+
+from apps.agents.models import Status, Turn
+from apps.console.sparks import Spark, spark
+
+HOURS = 24
+DAY = timedelta(hours=HOURS)
+TIMED = 1_000  # turn times looked at: the newest
+Times = list[tuple[datetime, float]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Turns of the last 24 hours in four numbers; an unknown one is None."""
+
+    turns: int
+    failed: int
+    p95_s: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+    lines: dict[str, Spark | None] = field(default_factory=dict)
+
+    @property
+    def error_rate(self) -> float | None:
+        """The share of turns that failed; unknown without turns."""
+        return self.failed / self.turns if self.turns else None
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens in and out together."""
+        if self.tokens_in is None and self.tokens_out is None:
+            return None
+        return (self.tokens_in or 0) + (self.tokens_out or 0)
+
+
+def numbers(since: datetime) -> Numbers:
+    """Return the numbers of the turns that began after ``since``, in three queries."""
+    turns = Turn.objects.filter(started_at__gte=since)
+    sums = turns.aggregate(
+        turns=Count("id"),
+        failed=Count("id", filter=Q(status=Status.FAILED)),
+        tokens_in=Sum("input_tokens"),
+        tokens_out=Sum("output_tokens"),
+    )
+    times = _times(turns)
+    return Numbers(p95_s=p95([seconds for _, seconds in times]), lines=_lines(turns, times), **sums)
+
+
+def p95(seconds: list[float]) -> float | None:
+    """Return the time that 95 of 100 stay under."""
+    ranked = sorted(seconds)
+    return ranked[min(len(ranked) - 1, int(len(ranked) * 0.95))] if ranked else None
+
+
+def _times(turns: QuerySet[Turn]) -> Times:
+    """Return when turns began and how long they took; those that waited for a person are left out."""
+    ended = turns.filter(completed_at__isnull=False, waiting_since=None).order_by("-id")
+    pairs = list(ended.values_list("started_at", "completed_at")[:TIMED])
+    return [(start, (end - start).total_seconds()) for start, end in sorted(pairs) if end is not None]
+
+
+def _lines(turns: QuerySet[Turn], times: Times) -> dict[str, Spark | None]:
+    by_hour = _by_hour(turns)
+    slow = {hour: p95([seconds for _, seconds in some]) for hour, some in groupby(times, lambda one: _hour(one[0]))}
+    hours = [_hour(now()) - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
+    counts = [by_hour.get(hour, {}) for hour in hours]
+    return {
+        "turns": spark([one.get("turns", 0) for one in counts], "Turns per hour"),
+        "errors": spark([one["failed"] / one["turns"] if one else None for one in counts], "Error rate per hour"),
+        "p95": spark([slow.get(hour) for hour in hours], "95th percentile of turn time per hour"),
+        "tokens": spark([one.get("tokens") or 0 for one in counts], "Tokens per hour"),
+    }
+
+
+def _by_hour(turns: QuerySet[Turn]) -> dict[datetime, Any]:
+    rows = turns.order_by().annotate(hour=TruncHour("started_at", tzinfo=UTC)).values("hour")
+    counted = rows.annotate(
+        turns=Count("id"),
+        failed=Count("id", filter=Q(status=Status.FAILED)),
+        tokens=Sum(F("input_tokens") + F("output_tokens")),
+    )
+    return {row["hour"]: row for row in counted}
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
