@@ -14,7 +14,6 @@ from tests.program import Program
 
 def test_A1_two_fields_make_an_agent_and_lead_to_its_chat(tab: Tab) -> None:
     page = tab.open("/agents/new/")
-    tab.audit("agent-new")
 
     ui(page, "field-name").fill("Two fields")
     ui(page, "field-model").select_option("openai/fake")
