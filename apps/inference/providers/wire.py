@@ -4,7 +4,8 @@ The ``openai`` client sends and receives; only its parsing of streams is left ou
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,12 +14,13 @@ from pydantic_core import from_json, to_json
 
 from apps.core.errors import ProviderError
 from apps.inference.completions import Chunk
-from apps.providers.models import HIDDEN
+from apps.providers.secrets import HIDDEN
 
 NO_KEY = (
     "none"  # given explicitly, or the client would take OPENAI_API_KEY of the environment to a server it is not for
 )
 TEXT_LIMIT = 600
+READ_OUT_S = 0.5
 
 
 class Unreachable(ProviderError):
@@ -56,13 +58,15 @@ class Wire:
         finished = False
         try:
             rest = b""
-            async for part in response.aiter_bytes():
+            parts = response.aiter_bytes()
+            async for part in parts:
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     if not line.startswith(b"data:"):
                         continue
                     data = line[5:].strip()
                     if data == b"[DONE]":
+                        await _read_out(parts)
                         return
                     chunk = self._frame(data)
                     choices = chunk.get("choices")
@@ -199,3 +203,11 @@ def _too_long(name: str, error: dict[str, Any]) -> str:
     has, takes = error.get("n_prompt_tokens"), error.get("n_ctx")
     counts = f"{has:,} tokens and it reads at most {takes:,}" if has and takes else "more tokens than it reads"
     return f"{name} was sent {counts}. Shorten the conversation or choose a model with a longer context."
+
+
+async def _read_out(parts: AsyncIterator[bytes]) -> None:
+    """Read a finished stream to its last byte, so that the connection is kept for the next call."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READ_OUT_S):
+            async for _ in parts:
+                pass
