@@ -14,7 +14,8 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from apps.agents import conversation, growing, models
-from apps.agents.transcript import TURN_STATES, StepView, open_step, step_view
+from apps.agents.steps import StepView, open_step, step_view
+from apps.agents.transcript import TURN_STATES
 from apps.core import db, markdown
 from apps.core.live import Event, Topic
 from apps.core.live import register as register_topic

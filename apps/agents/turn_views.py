@@ -1,6 +1,7 @@
 """What a person does to a turn: send, stop, send again, answer. Ordinary forms; the socket paints what follows."""
 
 import contextlib
+from typing import Any
 
 from django.contrib import messages
 from django.core.cache import cache
@@ -57,7 +58,7 @@ async def _sent(request: HttpRequest, session: models.Session) -> HttpResponse:
 
 
 async def _refused(request: HttpRequest, session: models.Session, error: ConsoleError) -> HttpResponse:
-    said = {"refusal": error.detail, "refusal_status": error.status}
+    said: dict[str, Any] = {"refusal": error.detail, "refusal_status": error.status}
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "agents/_composer_note.html", said, status=error.status)
     draft = request.POST.get("message", "")
