@@ -165,8 +165,9 @@ class AgentForm(forms.Form):
 
     def _place(self, error: Any) -> None:
         words = str(error["msg"]).removeprefix("Value error, ")
-        where = str(error["loc"][0]) if error["loc"] else words.partition(":")[0]
-        field = HOME.get(where, where)
+        place = [str(part) for part in error["loc"]] or [words.partition(":")[0]]
+        inner = next((name for name in reversed(place) if name in self.fields), "") if place[0] in HOME else ""
+        field = inner or HOME.get(place[0], place[0])
         if field in self.errors:
             return
         if field not in self.fields:
