@@ -41,6 +41,12 @@ def build(row: Provider) -> Any:
         raise ProviderError(f"Provider '{row.provider_id}' cannot be used. {error.detail}") from None
 
 
+async def close() -> None:
+    """Close the connections kept backends have in this loop; they may be used again."""
+    for _, backend in list(_built.values()):
+        await backend.close()
+
+
 def forget() -> None:
     """Drop every kept backend; tests call it between databases."""
     _built.clear()
