@@ -131,6 +131,7 @@ async def _kept(
 ) -> HttpResponse:
     """Show the card again with what was typed and what is wrong with it."""
     context = {"turn": turn, "session": session, "calls": calls, "from": request.POST.get("from", "")}
+    context["can_operate"] = True
     if request.htmx:  # type: ignore[attr-defined]
         return await db.read(lambda: render(request, "agents/_wait_card.html", context, status=422))
     return await db.read(lambda: chat_page(request, session, status=422, kept=calls))
