@@ -60,7 +60,8 @@ async def _sent(request: HttpRequest, session: models.Session) -> HttpResponse:
 async def _refused(request: HttpRequest, session: models.Session, error: ConsoleError) -> HttpResponse:
     said: dict[str, Any] = {"refusal": error.detail, "refusal_status": error.status}
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "agents/_composer_note.html", said, status=error.status)
+        # Only these two statuses are swapped in: what is refused here is said here, whatever refused it.
+        return render(request, "agents/_composer_note.html", said, status=409 if error.status == 409 else 422)
     draft = request.POST.get("message", "")
     return await db.read(lambda: chat_page(request, session, status=error.status, draft=draft, **said))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
+from apps.accounts.models import User
 from apps.agents import models
 from apps.core import db
 from tests import build
@@ -112,7 +113,8 @@ async def test_a_second_message_while_a_turn_runs_is_refused_beside_the_composer
 async def test_an_empty_message_is_refused_and_can_be_mended(room: Rooms) -> None:
     here = await room("Hi.")
 
-    assert (await here.say("", once="k1")).status_code == 400
+    assert (await here.say("", once="k1")).status_code == 422
+    assert (await here.post("send/", {"message": ""})).status_code == 400
     assert (await here.say("Hello", once="k1")).status_code == 200
 
 
@@ -246,7 +248,7 @@ async def test_a_hundred_waiting_turns_cost_what_one_costs(room: Rooms) -> None:
         from django.test.utils import CaptureQueriesContext
 
         browser = Client()
-        browser.force_login(models.Session._meta.get_field("created_by").related_model.objects.get(), backend=BACKEND)
+        browser.force_login(User.objects.get(), backend=BACKEND)
         with CaptureQueriesContext(connection) as seen:
             assert browser.get("/waiting/").status_code == 200
         connection.close()
