@@ -143,6 +143,11 @@ def _call(call: dict[str, Any], answer: dict[str, Any] | None) -> Call:
     return Call(call["call_id"], call["tool_name"], arguments, result, FAILED if failed else OK)
 
 
+def asked_call(call: dict[str, Any]) -> Call:
+    """Return a call, told in the API's JSON, that nobody has answered."""
+    return _call(call, None)
+
+
 def _shield(details: dict[str, Any], facts: dict[str, Any], common: dict[str, Any]) -> StepView:
     violation = details.get("violation")
     common["name"] = TOUCHPOINTS.get(str(facts.get("touchpoint")), common["name"])
