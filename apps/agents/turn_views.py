@@ -49,11 +49,12 @@ async def _name(session: models.Session, text: str) -> None:
         await live.publish(session.topic, {"event_type": "session_renamed"})
 
 
-async def _sent(request: HttpRequest, session: models.Session) -> HttpResponse:
+async def _sent(request: HttpRequest, session: models.Session, *, empties: bool = True) -> HttpResponse:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(chat_url(session))
     response = render(request, "agents/_composer_note.html", {})
-    response["HX-Trigger"] = "chat-sent"
+    if empties:
+        response["HX-Trigger"] = "chat-sent"
     return response
 
 
@@ -96,7 +97,7 @@ async def again(request: HttpRequest, agent_id: str, session_id: str, turn_id: s
         (await turns.start(agent_id, session_id, body, principal_of(request))).launch()
     except ConsoleError as error:
         return await _refused(request, session, error)
-    return await _sent(request, session)
+    return await _sent(request, session, empties=False)  # what is being written meanwhile stays
 
 
 @require_POST
