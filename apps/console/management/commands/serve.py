@@ -1,5 +1,6 @@
 """``serve``: what ``make run`` starts. One process: the web server, and what works beside it."""
 
+import asyncio
 import socket
 import sys
 from typing import Any
@@ -68,9 +69,11 @@ def _serve(listener: socket.socket) -> None:
     import daphne.server  # installs its reactor, so only here
     from twisted.internet import reactor
 
+    from apps.agents import turns
     from apps.providers import health
     from stack_console.asgi import application
 
+    reactor.callLater(0, lambda: asyncio.ensure_future(turns.watch()))  # type: ignore[attr-defined,arg-type]
     reactor.callLater(0, health.watch)  # type: ignore[attr-defined,arg-type]  # once the loop runs
     server = daphne.server.Server(
         application=application,
