@@ -46,7 +46,7 @@ def test_a_streamed_answer_is_shown(tab: Any) -> None:
 def test_the_filter_narrows_as_one_types_and_a_reload_keeps_it(tab: Any) -> None:
     page = tab.open(PAGE)
 
-    page.get_by_label("Filter operations").fill("resume")
+    page.get_by_role("textbox", name="Filter operations").fill("resume")
 
     expect(page.locator("[data-op]:visible")).to_have_count(1)
     page.reload()
