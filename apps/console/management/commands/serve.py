@@ -3,12 +3,15 @@
 import asyncio
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+FIRST_LOOK_S = 2.0
 
 
 class Command(BaseCommand):
@@ -63,6 +66,17 @@ def _prepare() -> None:
 
     bootstrap.ensure()
     async_to_sync(turns.recover)()
+    async_to_sync(_look_at_providers)()
+
+
+async def _look_at_providers() -> None:
+    """Learn which models there are before the first page asks; who answers late is asked again while serving."""
+    from apps.providers import health, instances
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK_S):
+            await health.check_all()
+    await instances.close()
 
 
 def _serve(listener: socket.socket) -> None:
