@@ -5,7 +5,8 @@ from django.views.decorators.cache import cache_control
 
 MARK = (
     b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='#6259e6' stroke-width='2' "
-    b"stroke-linejoin='round'><path d='m12 2.5 9.5 4.5-9.5 4.5L2.5 7zM2.5 12l9.5 4.5 9.5-4.5m-19 5 9.5 4.5 9.5-4.5'/></svg>"
+    b"stroke-linejoin='round'>"
+    b"<path d='m12 2.5 9.5 4.5-9.5 4.5L2.5 7zM2.5 12l9.5 4.5 9.5-4.5m-19 5 9.5 4.5 9.5-4.5'/></svg>"
 )
 
 
