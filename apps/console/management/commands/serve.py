@@ -1,6 +1,8 @@
 """``serve``: what ``make run`` starts. One process: the web server, and what works beside it."""
 
 import asyncio
+import logging
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -102,7 +104,20 @@ def _serve(listener: socket.socket) -> None:
         application_close_timeout=10,
         verbosity=0,
     )
-    try:
+    with suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        sys.exit(0)
+    _leave()
+
+
+def _leave() -> None:
+    """End the process at once, its writes committed.
+
+    A page that was still being made waits in a thread for a loop that is gone, and Python would wait for the thread.
+    """
+    from apps.core import db
+
+    with suppress(TimeoutError):
+        db.write_soon(lambda: None).result(timeout=10)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
