@@ -93,30 +93,34 @@ class ModelServer:
         """Return when the child answers; whoever gets the start lock first starts it, if nobody did before."""
         with self._starting.open("a") as lock:
             await _locked(lock, fcntl.LOCK_EX)
-            if await self._answers():
+            if await self._answers() or await self._comes_up(self._child_lives):
                 return
-            if self._child_lives():
-                await self._until_up(self._child_lives)
-                return
+            if self._child_lives():  # one that ended meanwhile is followed by a new one, one that hangs is not
+                raise self._given_up()
             wait = self._not_before - time.monotonic()
             if wait > 0:
                 raise ProviderError(
                     f"Model '{self.name}' does not start; next try in {wait:.0f} s. {self._last_words()}"
                 )
             child = await asyncio.to_thread(self._start)
-            await self._until_up(lambda: child.poll() is None)
+            if not await self._comes_up(lambda: child.poll() is None):
+                raise self._given_up()
 
-    async def _until_up(self, lives: Callable[[], bool]) -> None:
+    async def _comes_up(self, lives: Callable[[], bool]) -> bool:
+        """Wait for a child that lives; False when it ended, or did not answer in time."""
         until = time.monotonic() + START_S
         while time.monotonic() < until and lives():
             if await self._answers():
                 self._failures = 0
-                return
+                return True
             await asyncio.sleep(POLL_S)
+        return False
+
+    def _given_up(self) -> ProviderError:
         self._kill_child()
         self._failures += 1
         self._not_before = time.monotonic() + min(2.0**self._failures, LONGEST_PAUSE_S)
-        raise ProviderError(f"Model '{self.name}' could not be loaded. {self._last_words()}")
+        return ProviderError(f"Model '{self.name}' could not be loaded. {self._last_words()}")
 
     def _child_lives(self) -> bool:
         """Return whether a child holds its lock: one that loads, answers or hangs."""
