@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 MODELS = (
     "fake", "fake-n1", "fake-n20-d50", "fake-n60-d50", "fake-n100-d100", "fake-n200", "fake-n1000-d5", "fake-i1500-n3",
-    "fake-n5-i20000", "fake-n20-d5", "fake-i50-n1", "fake-embed-e8",
+    "fake-n5-i20000", "fake-n20-d5", "fake-n200-d50", "fake-i50-n1", "fake-embed-e8",
 )  # fmt: skip
 # What a shell of a developer may hold and a test must not see.
 FOREIGN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG", "HOST", "PORT", "DJANGO_SETTINGS_MODULE")
