@@ -18,6 +18,7 @@ from apps.accounts.models import ApiKey, User
 from apps.accounts.principals import Principal
 from apps.core import db
 from apps.core.errors import ConsoleError, Forbidden, Unauthorized
+from apps.core.numbers import whole
 
 TOUCH_EVERY = timedelta(minutes=1)
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -134,6 +135,7 @@ def _hold_to_rate(key_id: int) -> None:
 def rate_of(text: str) -> tuple[int, int]:
     """``6000/m`` as calls and seconds; raises ValueError naming the setting."""
     count, _, unit = text.partition("/")
-    if not count.isdigit() or unit not in PERIODS:
+    limit = whole(count)
+    if limit is None or unit not in PERIODS:
         raise ValueError(f"API_RATE must look like 6000/m (s, m, h or d), not {text!r}")
-    return int(count), PERIODS[unit]
+    return limit, PERIODS[unit]

@@ -7,6 +7,7 @@ from django.utils.datastructures import CaseInsensitiveMapping
 from pydantic_core import to_json
 
 from apps.core.errors import TITLES, Error
+from apps.core.numbers import MOST_DIGITS
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -17,7 +18,7 @@ def limited(app: App, max_bytes: int) -> App:
     async def door(scope: Any, receive: Any, send: Any) -> None:
         headers = CaseInsensitiveMapping({key.decode("latin1"): value for key, value in scope["headers"]})
         announced = headers.get("content-length", b"0")
-        if announced.isdigit() and int(announced) > max_bytes:
+        if announced.isdigit() and (len(announced) > MOST_DIGITS or int(announced) > max_bytes):
             await _refuse(send, max_bytes)
             return
         taken = 0

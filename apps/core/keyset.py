@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
+from apps.core.numbers import whole
+
 SIZE = 50
 Row = TypeVar("Row", bound=Model)
 
@@ -28,7 +30,7 @@ class Page(Generic[Row]):
 
 def page_of(rows: QuerySet[Row], query: QueryDict, *, size: int = SIZE) -> Page[Row]:
     """Return the page that ``?after=`` (older) or ``?before=`` (newer) names, else the newest one."""
-    after, before = _number(query.get("after")), _number(query.get("before"))
+    after, before = whole(query.get("after")), whole(query.get("before"))
     if before is not None:
         found = list(rows.filter(pk__gt=before).order_by("pk")[: size + 1])
         more, found = len(found) > size, found[:size][::-1]
@@ -56,7 +58,3 @@ def _link(query: QueryDict, **place: Any) -> str:
     for name, value in place.items():
         changed[name] = str(value)
     return "?" + changed.urlencode()
-
-
-def _number(value: str | None) -> int | None:
-    return int(value) if value and value.isdecimal() else None

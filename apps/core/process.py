@@ -5,6 +5,8 @@ import socket
 from functools import cache
 from pathlib import Path
 
+from apps.core.numbers import whole
+
 
 @cache
 def this_process() -> str:
@@ -15,10 +17,11 @@ def this_process() -> str:
 def is_dead(process: str) -> bool:
     """Return whether a process of this host is gone; of another host nothing is known, so False."""
     host, _, rest = process.partition(":")
-    pid, _, started = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    number, _, started = rest.partition(":")
+    pid = whole(number)
+    if host != socket.gethostname() or pid is None:
         return False
-    return _started(int(pid)) != started
+    return _started(pid) != started
 
 
 def _started(pid: int) -> str:
