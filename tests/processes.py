@@ -21,6 +21,7 @@ from uuid import uuid4
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+SETUP_LINK = re.compile(r"Make the first one at http://127\.0\.0\.1:\d+(/\S+)")
 MODELS = (
     "fake", "fake-n1", "fake-n20-d50", "fake-n60-d50", "fake-n100-d100", "fake-n200", "fake-n1000-d5", "fake-i1500-n3",
     "fake-n5-i20000", "fake-n20-d5", "fake-n200-d50", "fake-i50-n1", "fake-embed-e8",
@@ -179,6 +180,15 @@ class Console:
     def log(self) -> str:
         """Return what it printed so far."""
         return (self.folder / self.log_name).read_text()
+
+    def setup_path(self) -> str:
+        """Return the path of the one-time link it printed; raises AssertionError when it printed none."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            if found := SETUP_LINK.findall(self.log()):
+                return str(found[-1])
+            time.sleep(0.05)
+        raise AssertionError(f"serve printed no link for the first account:\n{self.log()}")
 
     def key(self, role: str = "operator") -> str:
         """Return the API key of a role."""

@@ -32,10 +32,12 @@ def setup(request: HttpRequest) -> HttpResponse:
     if User.objects.exists():
         raise Http404("This console is set up.")
     if not first_run.may_set_up(request):
-        return render(request, "accounts/setup_closed.html", status=403)
+        is_wrong = bool(first_run.brought(request))
+        return render(request, "accounts/setup_closed.html", {"is_wrong": is_wrong}, status=403 if is_wrong else 200)
     form = SetupForm(request.POST or None)
     if not form.is_valid():
-        return render(request, "accounts/setup.html", {"form": form}, status=422 if form.is_bound else 200)
+        context = {"form": form, "token": first_run.token()}
+        return render(request, "accounts/setup.html", context, status=422 if form.is_bound else 200)
     user = first_run.create_admin(request, form.cleaned_data["username"], form.cleaned_data["password"])
     login(request, user, backend=BACKEND)
     return redirect("/")

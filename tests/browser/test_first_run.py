@@ -26,8 +26,11 @@ def test_F1_everything_leads_to_setup_until_there_is_a_user(empty_console: Conso
     for path in ("/", "/agents/", "/chat/", "/models/", "/settings/keys/", "/no/such/page/"):
         page = tab.open(path)
         assert page.url.startswith(f"{empty_console.url}/setup/"), page.url
-    tab.audit("setup")
+    expect(ui(page, "setup-code-form")).to_be_visible()
+    tab.audit("setup-closed")
 
+    page = tab.open(empty_console.setup_path())
+    tab.audit("setup")
     ui(page, "field-username").fill("ana")
     ui(page, "field-password").fill(PASSWORD)
     ui(page, "create-account").click()
@@ -37,9 +40,24 @@ def test_F1_everything_leads_to_setup_until_there_is_a_user(empty_console: Conso
     tab.audit("home-empty")
 
 
+def test_F1_the_link_can_be_pasted_and_a_wrong_one_is_told(empty_console: Console, tabs: Callable[..., Tab]) -> None:
+    tab = tabs(empty_console, role="")
+    page = tab.open("/")
+    tab.expect_trouble("403")
+
+    ui(page, "field-token").fill("a guess")
+    ui(page, "open-setup").click()
+    expect(ui(page, "setup-code-wrong")).to_be_visible()
+    tab.audit("setup-code-wrong")
+
+    ui(page, "field-token").fill(empty_console.url + empty_console.setup_path())
+    page.keyboard.press("Enter")
+    expect(ui(page, "setup-form")).to_be_visible()
+
+
 def test_F1_a_weak_password_is_refused_and_the_name_kept(empty_console: Console, tabs: Callable[..., Tab]) -> None:
     tab = tabs(empty_console, role="")
-    page = tab.open("/setup/")
+    page = tab.open(empty_console.setup_path())
     tab.expect_trouble("422", "400")
 
     ui(page, "field-username").fill("ana")
@@ -62,7 +80,7 @@ def test_F2_setup_is_gone_once_there_is_a_user(tab: Tab) -> None:
 
 def test_F4_the_whole_path_by_keyboard_alone(empty_console: Console, tabs: Callable[..., Tab]) -> None:
     tab = tabs(empty_console, role="")
-    page = tab.open("/")
+    page = tab.open(empty_console.setup_path())
     keys = page.keyboard
 
     tab_to(page, "[name=username]")
