@@ -1,5 +1,7 @@
 """The REST API: one line for each domain, one place for every failure."""
 
+import asyncio
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +12,7 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from ninja.parser import Parser
 from pydantic import ValidationError as ModelError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from apps.accounts.auth import by_method
 from apps.agents.api import router as agents
@@ -56,7 +58,7 @@ api = ConsoleAPI(
     title="Stack Console",
     version=settings.VERSION,
     description="The Llama Stack experimental API (v1alpha, v1beta) and the stable endpoints around it.",
-    openapi_url="/openapi.json",
+    openapi_url=None,  # served below, to those who may call the API
     docs_url=None,
     auth=by_method,
     parser=StrictJSON(),
@@ -69,10 +71,27 @@ api.add_router("/v1", providers)
 api.add_router("/v1", server)
 
 
+@cache
+def document() -> OpenAPISchema:
+    """Return the published document, made once in a process: making it takes a good part of a second."""
+    return api.get_openapi_schema()
+
+
+@cache
+def _document_json() -> bytes:
+    return to_json(document())
+
+
+@api.get("/openapi.json", include_in_schema=False)
+async def openapi_document(request: HttpRequest) -> HttpResponse:
+    """Return the published document as JSON."""
+    return HttpResponse(await asyncio.to_thread(_document_json), content_type="application/json")
+
+
 @api.get("/v1/inspect/routes", response=ListRoutesResponse, tags=["Server"])
 async def list_routes(request: HttpRequest) -> HttpResponse:
     """List every served route, deprecated aliases too."""
-    paths = api.get_openapi_schema()["paths"]
+    paths = (await asyncio.to_thread(document))["paths"]
     found = [
         RouteInfo(route=path, method=method.upper(), provider_types=[])
         for path, methods in paths.items()

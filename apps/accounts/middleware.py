@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.decorators import sync_and_async_middleware
 
 from apps.accounts.models import User
 from apps.core import db
 from apps.core.middleware import is_api
 
-ALWAYS_OPEN = ("/static/", "/healthz", "/readyz", "/openapi.json", "/favicon.ico")
+ALWAYS_OPEN = ("/static/", "/healthz", "/readyz", "/favicon.ico")
+API_DOCUMENT = "/openapi.json"
 OPEN_TO_STRANGERS = ("/login/", "/invite/", "/setup/")
 
 
@@ -39,18 +42,24 @@ def door(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], 
 
 
 def _is_open(request: HttpRequest) -> bool:
-    # The API has its own authentication; it comes by here only when the pages' handler serves it.
-    return request.path.startswith(ALWAYS_OPEN) or is_api(request.path)
+    # The API, its document included, has its own authentication; here it comes by when the pages' handler serves it.
+    return request.path.startswith(ALWAYS_OPEN) or request.path == API_DOCUMENT or is_api(request.path)
 
 
 def _turn_away(request: HttpRequest) -> HttpResponseBase | None:
     if request.user.is_authenticated:
         return None
     if not User.objects.exists():
-        return None if request.path.startswith("/setup/") else _lead(request, redirect("accounts:setup"))
+        return None if request.path.startswith("/setup/") else _lead(request, _to_set_up(request))
     if request.path.startswith(OPEN_TO_STRANGERS):
         return None
     return _lead(request, redirect_to_login(request.get_full_path()))
+
+
+def _to_set_up(request: HttpRequest) -> HttpResponse:
+    """Lead to set-up; a token that was put behind another address comes along."""
+    token = request.GET.get("token")
+    return redirect(reverse("accounts:setup") + (f"?{urlencode({'token': token})}" if token else ""))
 
 
 def _lead(request: HttpRequest, response: HttpResponse) -> HttpResponse:

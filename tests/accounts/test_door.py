@@ -61,6 +61,20 @@ async def test_a_session_opens_pages(client_for: Any, viewer: User) -> None:
     assert (await client.get("/settings/users/")).status_code == 403
 
 
+async def test_the_api_document_is_for_those_who_may_call_the_api(client_for: Any, viewer: User) -> None:
+    stranger: httpx2.AsyncClient = client_for("")
+    assert (await stranger.get("/openapi.json")).status_code == 401
+
+    program: httpx2.AsyncClient = client_for("viewer")
+    answer = await program.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.json()["paths"]["/v1/models"]
+    assert "/openapi.json" not in answer.json()["paths"]
+
+    stranger.cookies.set(settings.SESSION_COOKIE_NAME, await db.write(cookie_of, viewer))
+    assert (await stranger.get("/openapi.json")).content == answer.content
+
+
 async def test_a_demoted_person_no_longer_hears_what_the_role_may_not(operator: User, topic: str) -> None:
     socket = await socket_of(operator)
     await socket.send_to(text_data=to_json({"sub": {topic: 0}}).decode())
