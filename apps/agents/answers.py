@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.exceptions import ValidationError as JsonError
 from pydantic_core import from_json, to_json
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from apps.agents import models, schemas
+from apps.agents.checking import objections
 from apps.agents.values import Shown, as_value, cut
 from apps.inference.schemas import ToolDef
 
@@ -67,7 +63,10 @@ def waiting_turn(session: models.Session, turn_id: str) -> models.Turn | None:
 
 
 def calls_of(turn: models.Turn, data: Mapping[str, str] | None = None) -> list[CallForm]:
-    """Return the forms of a turn's waiting calls, filled and checked when something was sent."""
+    """Return the forms of a turn's waiting calls, filled and checked when something was sent.
+
+    Checking may take a while: keep it off the event loop.
+    """
     tools = {tool.name: tool for tool in turn.session.agent.agent_config.client_tools or []}
     return [_call_form(pending, tools.get(pending.tool_name), data) for pending in turn.pending.all()]
 
@@ -85,12 +84,15 @@ def _slots(shape: dict[str, Any] | None) -> tuple[list[Slot], dict[str, Any] | N
     properties = (shape or {}).get("properties")
     if not shape or not isinstance(properties, dict) or not properties or shape.get("type", "object") != "object":
         return [], shape
-    required = shape.get("required") or []
+    required = shape.get("required")
+    required = required if isinstance(required, list) else []
     return [_slot(name, rule, name in required) for name, rule in properties.items() if isinstance(rule, dict)], shape
 
 
 def _slot(name: str, rule: dict[str, Any], is_required: bool) -> Slot:
-    options = [option if isinstance(option, str) else to_json(option).decode() for option in rule.get("enum") or []]
+    enum = rule.get("enum")
+    enum = enum if isinstance(enum, list) else []
+    options = [option if isinstance(option, str) else to_json(option).decode() for option in enum]
     kind = str(rule.get("type") or "string")
     kind = "choice" if options else kind if kind in FLAT else "json"
     default = rule.get("default")
@@ -100,19 +102,24 @@ def _slot(name: str, rule: dict[str, Any], is_required: bool) -> Slot:
 
 
 def _fill(form: CallForm, data: Mapping[str, str]) -> None:
-    form.text = data.get(f"{form.key}-text", "")
+    form.text = _typed_text(data, f"{form.key}-text")
     form.as_json = data.get(f"{form.key}-as") == "json"
     for slot in form.slots:
-        slot.value = data.get(f"{form.key}-f-{slot.name}", "")
+        slot.value = _typed_text(data, f"{form.key}-f-{slot.name}")
     if data.get("action") == "error":
         return
     if form.slots:
-        form.errors = _objections(form.shape or {}, _object_of(form))
+        form.errors = objections(form.shape or {}, _object_of(form))
         for slot in form.slots:
             starts = (f"{slot.name}:", f"{slot.name}.", f"{slot.name}[")
             slot.is_wrong = any(error.startswith(starts) for error in form.errors)
     elif form.as_json:
         form.errors = json_errors(form.text)
+
+
+def _typed_text(data: Mapping[str, str], name: str) -> str:
+    """Return a field without NUL characters: nobody types them, and no database text can hold them."""
+    return data.get(name, "").replace("\0", "")
 
 
 def json_errors(text: str) -> list[str]:
@@ -140,25 +147,6 @@ def _typed(slot: Slot) -> Any:
         return from_json(slot.value)
     except ValueError:
         return slot.value  # the schema says what was expected instead
-
-
-def _objections(shape: dict[str, Any], value: Any) -> list[str]:
-    try:
-        Draft202012Validator.check_schema(shape)
-        # An empty registry: a schema that points elsewhere makes nothing be fetched.
-        found = list(Draft202012Validator(shape, registry=Registry()).iter_errors(value))
-    except (SchemaError, Unresolvable):
-        return []
-    return [sentence for error in found for sentence in _sentences(error)][:5]
-
-
-def _sentences(error: JsonError) -> list[str]:
-    if error.validator == "required" and not error.path:
-        # The validator tells each missing name apart, and names it only in its words.
-        names: Any = error.validator_value
-        return [f"{name}: this is needed" for name in names if repr(name) in error.message]
-    place = error.json_path.removeprefix("$").removeprefix(".")
-    return [f"{place}: {error.message}" if place else str(error.message)]
 
 
 def response_of(calls: list[CallForm], data: Mapping[str, str]) -> schemas.ResumeAgentTurnRequest:

@@ -24,14 +24,14 @@ OTHER_NAMES = {"application/x-yaml": "application/yaml", "text/yaml": "applicati
 
 def request_of(data: QueryDict, files: "Iterable[UploadedFile[Any]]") -> schemas.CreateAgentTurnRequest:
     """Return the turn that was asked for; raises BadRequest or TooLarge with a sentence for the composer."""
-    text = data.get("message", "").strip()
+    text = data.get("message", "").replace("\0", "").strip()  # no database text can hold a NUL, and nobody types one
     shown, papers = _sorted(list(files))
     if not (text or shown or papers):
         raise BadRequest("Write a message or attach a file.")
     content: Any = text
     if shown:
         content = ([{"type": "text", "text": text}] if text else []) + shown
-    choice = data.get("tool_choice", "").strip()
+    choice = data.get("tool_choice", "").replace("\0", "").strip()
     return schemas.CreateAgentTurnRequest.model_validate(
         {
             "messages": [{"role": "user", "content": content}],
@@ -77,6 +77,8 @@ def _paper(file: "UploadedFile[Any]", data: bytes) -> dict[str, Any]:
         kind = SUFFIXES.get(PurePath(name).suffix.lower(), kind)
     if not (kind.startswith("text/") or kind in READABLE):
         raise BadRequest(f"“{name}” cannot be sent: pictures (PNG, JPEG, GIF, WebP) and text files can.")
+    if b"\0" in data:
+        raise BadRequest(f"“{name}” is not text: it holds NUL characters.")
     try:
         return {"content": data.decode("utf-8-sig"), "mime_type": kind}
     except UnicodeDecodeError as error:

@@ -36,6 +36,9 @@ async def send(request: HttpRequest, agent_id: str, session_id: str) -> HttpResp
     except ConsoleError as error:
         await cache.adelete(sent)
         return await _refused(request, session, error)
+    except Exception:
+        await cache.adelete(sent)  # nothing was sent: the same form may try again
+        raise
     if session.session_name == conversation.UNNAMED:
         await _name(session, request.POST.get("message", ""))
     return await _sent(request, session)
@@ -111,7 +114,7 @@ async def answer(request: HttpRequest, agent_id: str, session_id: str, turn_id: 
         raise Http404(f"Turn '{turn_id}' not found")
     if turn.status != models.Status.WAITING:
         return await _too_late(request, turn)
-    calls = answers.calls_of(turn, request.POST)
+    calls = await db.read(answers.calls_of, turn, request.POST)  # off the loop: the schema is somebody else's
     if any(call.errors for call in calls):
         return await _kept(request, session, turn, calls)
     try:

@@ -101,3 +101,7 @@ def test_a_schema_that_is_no_schema_stops_nobody() -> None:
     shape = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
 
     assert asked({"f-a": "x"}, output_schema=shape).errors == []
+
+
+def test_a_nul_is_left_out_of_what_was_typed() -> None:
+    assert sent(asked({"text": "a\0b"}))["content"] == "ab"

@@ -260,3 +260,14 @@ async def test_a_hundred_waiting_turns_cost_what_one_costs(room: Rooms) -> None:
         await db.write(past.waiting, here.session)
 
     assert await asyncio.to_thread(queries) == few <= 15
+
+
+async def test_a_send_that_broke_may_be_sent_again(room: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = await room("Hi.")
+    here.browser.raise_request_exception = False
+    with monkeypatch.context() as broken:
+        broken.setattr("apps.agents.composer.request_of", lambda *_: 1 / 0)
+        assert (await here.say(once="k")).status_code == 500
+
+    assert (await here.say(once="k")).status_code == 200
+    assert len(await here.turns()) == 1
