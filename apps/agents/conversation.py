@@ -10,6 +10,7 @@ from django.utils.dateparse import parse_datetime
 from apps.agents import models
 from apps.agents.transcript import TurnView, tokens_of
 from apps.core.content import text_of
+from apps.core.numbers import whole
 
 TURNS = 30
 SESSIONS = 40
@@ -83,8 +84,9 @@ def sessions_of(agent: models.Agent, find: str = "", after: str = "") -> tuple[l
     if find:
         rows = rows.filter(session_name__icontains=find)
     moment, _, pk = after.partition("~")
-    if (when := _moment(moment)) and pk.isdigit():
-        rows = rows.filter(Q(last_used_at__lt=when) | Q(last_used_at=when, pk__lt=int(pk)))
+    last, when = whole(pk), _moment(moment)
+    if when and last is not None:
+        rows = rows.filter(Q(last_used_at__lt=when) | Q(last_used_at=when, pk__lt=last))
     found = list(rows[: SESSIONS + 1])
     page = with_last_turn(found[:SESSIONS])
     return page, page[-1].cursor if len(found) > SESSIONS else ""

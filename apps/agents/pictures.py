@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from apps.core.numbers import whole
+
 # The first bytes of the kinds a browser may show; anything else (SVG above all, which runs script) becomes a link.
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 
@@ -16,6 +18,11 @@ class Picture:
 
     key: str = ""
     uri: str = ""
+
+    @property
+    def is_link(self) -> bool:
+        """Whether the address may be a link: whoever sends a message chooses it, and some schemes run script."""
+        return self.uri.lower().startswith(("http://", "https://"))
 
 
 def of(content: Any, place: int) -> Iterator[Picture]:
@@ -31,11 +38,12 @@ def of(content: Any, place: int) -> Iterator[Picture]:
 
 def read(messages: list[dict[str, Any]], key: str) -> tuple[bytes, str] | None:
     """Return the bytes and media type of a picture by its key; None when there is none that may be shown."""
-    place, _, index = key.partition("-")
-    if not (place.isdigit() and index.isdigit()) or int(place) >= len(messages):
+    first, _, second = key.partition("-")
+    place, index = whole(first), whole(second)
+    if place is None or index is None or place >= len(messages):
         return None
-    items = list(_items(messages[int(place)].get("content")))
-    source = items[int(index)].get("image") or {} if int(index) < len(items) else {}
+    items = list(_items(messages[place].get("content")))
+    source = items[index].get("image") or {} if index < len(items) else {}
     text = source.get("data") or (source.get("url") or {}).get("uri", "").partition(",")[2]
     try:
         data = base64.b64decode(text, validate=False)

@@ -19,6 +19,7 @@ from apps.agents.answers import CallForm
 from apps.agents.transcript import TURN_STATES, TurnView
 from apps.core import live
 from apps.core.errors import NotFound
+from apps.core.numbers import whole
 
 TOOL_CHOICES = {"": "Tools as set", "auto": "Model decides", "required": "Must call a tool", "none": "No tools"}
 
@@ -60,7 +61,7 @@ def chat(request: HttpRequest) -> HttpResponse:
     if last is not None and "pick" not in request.GET:
         return redirect(chat_url(last))
     agents = models.Agent.objects.order_by("-pk")[:50]
-    return render(request, "agents/chat_start.html", {"agents": agents, "can_operate": _may(request)})
+    return render(request, "agents/chat_start.html", {"agents": agents, "can_operate": may_operate(request)})
 
 
 @require_GET
@@ -71,7 +72,9 @@ def agent_chat(request: HttpRequest, agent_id: str) -> HttpResponse:
     last = agent.sessions.order_by("-last_used_at", "-pk").first()
     if last is not None:
         return redirect("agents:session-detail", agent_id, last.session_id)
-    return render(request, "agents/chat_start.html", {"agent": agent, "agents": [agent], "can_operate": _may(request)})
+    return render(
+        request, "agents/chat_start.html", {"agent": agent, "agents": [agent], "can_operate": may_operate(request)}
+    )
 
 
 @require_POST
@@ -79,16 +82,9 @@ def agent_chat(request: HttpRequest, agent_id: str) -> HttpResponse:
 def session_new(request: HttpRequest, agent_id: str) -> HttpResponse:
     """Open a session and go there."""
     agent = agent_or_404(agent_id)
-    actor = principal_of(request)
     with transaction.atomic():
-        session = open_session(agent, actor.user_id)
-        note(actor, "create", "session", session.session_id, agent_id=agent_id)
+        session = models.Session.open(agent, conversation.UNNAMED, principal_of(request))  # its first message names it
     return redirect(chat_url(session))
-
-
-def open_session(agent: models.Agent, user_id: int | None) -> models.Session:
-    """Insert an unnamed session; its first message names it."""
-    return models.Session.objects.create(agent=agent, session_name=conversation.UNNAMED, created_by_id=user_id)
 
 
 @require_GET
@@ -131,24 +127,24 @@ def _number(turns: list[TurnView], head: int) -> int:
 
 
 def _conversation(request: HttpRequest, session: models.Session) -> dict[str, Any]:
-    before = request.GET.get("before", "")
-    turns = conversation.turns_of(session, int(before) if before.isdigit() else None)
+    before = whole(request.GET.get("before"))
+    turns = conversation.turns_of(session, before)
     totals = conversation.totals(session)
     return {
         "session": session,
         "agent": session.agent,
         "turns": turns,
         "earlier": turns[0].row.pk if turns and turns[0].number > 1 else None,
-        "is_earlier_page": bool(before),
+        "is_earlier_page": before is not None,
         "totals": totals,
         "state": TURN_STATES.get(totals.status),
-        "can_operate": _may(request),
+        "can_operate": may_operate(request),
         "chips": CHIPS,
     }
 
 
 def _sessions(request: HttpRequest, agent: models.Agent) -> dict[str, Any]:
-    find = request.GET.get("find", "").strip()
+    find = request.GET.get("find", "").replace("\0", "").strip()
     rows, after = conversation.sessions_of(agent, find, request.GET.get("after", ""))
     return {
         "session_rows": rows,
@@ -165,7 +161,8 @@ def _tool_choices(agent: models.Agent) -> dict[str, str]:
     return TOOL_CHOICES | {tool.name: f"Call {tool.name}" for tool in tools}
 
 
-def _may(request: HttpRequest) -> bool:
+def may_operate(request: HttpRequest) -> bool:
+    """Return whether the page shows what changes things."""
     return bool(request.user.can("operator"))  # type: ignore[union-attr]
 
 
@@ -205,7 +202,7 @@ def session_side(request: HttpRequest, agent_id: str, session_id: str) -> HttpRe
 def session_rename(request: HttpRequest, agent_id: str, session_id: str) -> HttpResponse:
     """Give the session another name."""
     session = session_or_404(agent_id, session_id)
-    name = " ".join(request.POST.get("session_name", "").split())[:200]
+    name = " ".join(request.POST.get("session_name", "").replace("\0", "").split())[:200]
     if name:
         with transaction.atomic():
             models.Session.objects.filter(pk=session.pk).update(session_name=name)
@@ -227,8 +224,7 @@ def session_delete(request: HttpRequest, agent_id: str, session_id: str) -> Http
     running = session.turns.filter(status=models.Status.RUNNING).select_related("session__agent")
     async_to_sync(turns.stop_all)(list(running), actor)
     with transaction.atomic():
-        note(actor, "delete", "session", session_id, agent_id=agent_id, name=session.session_name)
-        session.delete()
+        models.delete_session(session, actor)
     messages.success(request, f"Session “{session.session_name}” deleted")
     return redirect("agents:agent-chat", agent_id)
 

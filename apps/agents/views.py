@@ -19,7 +19,7 @@ from apps.accounts.pages import requires
 from apps.agents import agent_list as listing
 from apps.agents import conversation, known, models, schemas, turns
 from apps.agents.forms import AgentForm
-from apps.agents.session_views import agent_or_404, chat_url, open_session
+from apps.agents.session_views import agent_or_404, chat_url, may_operate
 from apps.agents.starters import STARTERS
 from apps.agents.transcript import tokens_of
 from apps.core import once
@@ -41,7 +41,7 @@ def agent_list(request: HttpRequest) -> HttpResponse:
         "rows": listing.with_numbers(page.rows) if page.rows else [],
         "any_agent": bool(page.rows) or models.Agent.objects.exists(),
         "starters": STARTERS,
-        "can_operate": request.user.can("operator"),  # type: ignore[union-attr]
+        "can_operate": may_operate(request),
     }
     is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
     return render(request, "agents/_agents.html" if is_part else "agents/agent_list.html", context)
@@ -51,9 +51,10 @@ def agent_list(request: HttpRequest) -> HttpResponse:
 @requires("operator")
 @once.only
 def agent_new(request: HttpRequest) -> HttpResponse:
-    """Make an agent and go to a chat with it; a template fills the form."""
+    """Make an agent and go to a chat with it; a template or a model's page fills the form."""
     starter = STARTERS.get(request.GET.get("template", ""))
-    return _form_page(request, starter.initial if starter else {}, {})
+    model = {"model": request.GET["model"]} if request.GET.get("model") else {}
+    return _form_page(request, (starter.initial if starter else {}) | model, {})
 
 
 @require_http_methods(["GET", "POST"])
@@ -83,9 +84,7 @@ def _create(request: HttpRequest, config: schemas.AgentConfig, origin: models.Ag
     with transaction.atomic():
         agent = models.Agent.make(config, actor.user_id)
         note(actor, "create", "agent", agent.agent_id, name=agent.name, model=agent.model, **copied)
-        session = open_session(agent, actor.user_id)
-        note(actor, "create", "session", session.session_id, agent_id=agent.agent_id)
-    return session
+        return models.Session.open(agent, conversation.UNNAMED, actor)
 
 
 @require_POST
@@ -117,7 +116,7 @@ def agent_detail(request: HttpRequest, agent_id: str) -> HttpResponse:
         "origin_id": (line.detail or {}).get("copied_from") if line else None,
         "model_state": _model_state(agent),
         "delete_text": _what_goes(agent),
-        "can_operate": request.user.can("operator"),  # type: ignore[union-attr]
+        "can_operate": may_operate(request),
     }
     return render(request, "agents/agent_detail.html", context)
 
@@ -177,7 +176,6 @@ def agent_delete(request: HttpRequest, agent_id: str) -> HttpResponse:
     )
     async_to_sync(turns.stop_all)(list(busy), actor)
     with transaction.atomic():
-        note(actor, "delete", "agent", agent_id, name=str(agent))
-        agent.delete()
+        models.delete_agent(agent, actor)
     messages.success(request, f"Agent “{agent}” deleted")
     return redirect("agents:agent-list")

@@ -50,7 +50,7 @@ def test_a_text_file_is_a_document(name: str, kind: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "data", "words"),
-    [("a.pdf", b"%PDF-1.7", "cannot be sent"), ("a.txt", b"\xff\xfe\x00", "not text in UTF-8")],
+    [("a.pdf", b"%PDF-1.7", "cannot be sent"), ("a.txt", b"\xff\xfe", "not text in UTF-8"), ("a.txt", b"a\0", "NUL")],
 )
 def test_another_file_is_refused_by_name(name: str, data: bytes, words: str) -> None:
     with pytest.raises(BadRequest, match=words) as refused:
@@ -65,7 +65,11 @@ def test_a_file_over_the_limit_is_named() -> None:
 
 def test_nothing_at_all_is_refused() -> None:
     with pytest.raises(BadRequest, match="Write a message"):
-        request("   ")
+        request(" \0 ")
+
+
+def test_a_nul_is_left_out_of_the_text() -> None:
+    assert request("a\0b")["messages"][0]["content"] == "ab"
 
 
 def test_a_tool_choice_counts_for_this_turn() -> None:
@@ -77,11 +81,19 @@ def test_a_picture_that_may_run_script_is_not_given_out() -> None:
     svg = {"type": "image", "image": {"url": {"uri": "data:image/svg+xml;base64,PHN2Zy8+"}}}
 
     assert pictures.read([{"content": svg}], "0-0") is None
-    assert pictures.read([{"content": svg}], "0-9") is None
-    assert pictures.read([{"content": svg}], "no") is None
+    for key in ("no", "0-9", "²-0", "0-²", f"0-{'9' * 5000}"):
+        assert pictures.read([{"content": svg}], key) is None
 
 
 def test_a_picture_elsewhere_is_only_named() -> None:
     far = {"type": "image", "image": {"url": {"uri": "https://example.org/x.png"}}}
 
     assert [*pictures.of(far, 0)] == [pictures.Picture(uri="https://example.org/x.png")]
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_link"),
+    [("https://example.org/x.png", True), ("HTTP://e.org/", True), ("javascript:alert(1)", False), ("//e.org", False)],
+)
+def test_only_a_web_address_may_be_a_link(uri: str, is_link: bool) -> None:
+    assert pictures.Picture(uri=uri).is_link is is_link

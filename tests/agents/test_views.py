@@ -390,3 +390,27 @@ def test_what_is_not_there_is_not_found(client: Client, session: Any) -> None:
         f"/agents/{session.session_id}/edit-copy/",
     ):
         assert client.get(path).status_code == 404, path
+
+
+def test_the_form_begins_with_the_model_its_page_named(client: Client, model: str) -> None:
+    build.model(build.provider("other"), "second")
+
+    page = text(client.get("/agents/new/?model=other/second"))
+
+    assert '<option value="other/second" selected>' in page
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "-1"])
+def test_a_number_that_is_none_is_no_place(client: Client, session: Any, number: str) -> None:
+    assert client.get(chat(session), {"before": number}).status_code == 200
+    assert client.get(chat(session), {"after": f"2026-01-01T00:00:00+00:00~{number}"}).status_code == 200
+
+
+def test_an_address_that_runs_script_is_only_text(client: Client, session: Any) -> None:
+    image = {"type": "image", "image": {"url": {"uri": "javascript:alert(1)"}}}
+    past.turn(session, input_messages=[{"role": "user", "content": image}])
+
+    page = text(client.get(chat(session)))
+
+    assert "javascript:alert(1)" in page
+    assert 'href="javascript' not in page
