@@ -26,6 +26,9 @@ MODELS = (
     "fake", "fake-n1", "fake-n20-d50", "fake-n60-d50", "fake-n100-d100", "fake-n200", "fake-n1000-d5", "fake-i1500-n3",
     "fake-n5-i20000", "fake-n20-d5", "fake-n200-d50", "fake-i50-n1", "fake-embed-e8",
 )  # fmt: skip
+# What seeding leaves in a data folder; it is done once in a run and copied for every further console.
+SEEDED = ("console.sqlite3", "secret_key")
+_seeded: dict[bool, tuple[dict[str, bytes], dict[str, Any]]] = {}
 # What a shell of a developer may hold and a test must not see.
 FOREIGN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG", "HOST", "PORT", "DJANGO_SETTINGS_MODULE")
 
@@ -117,11 +120,23 @@ class Console:
         """Make the tables and, unless told otherwise, a person of each role with a session and a key of each role."""
         if base := os.environ.get("DATABASE_URL"):
             self.extra["DATABASE_URL"] = _new_database(base)
+            self.facts = self._seed(people)
+            return self
+        if people not in _seeded:
+            _seeded[people] = ({}, self._seed(people))
+            _seeded[people][0].update({name: (self.folder / name).read_bytes() for name in SEEDED})
+        files, facts = _seeded[people]
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
+            (self.folder / name).chmod(0o600)
+        self.facts = facts
+        return self
+
+    def _seed(self, people: bool) -> dict[str, Any]:
         command = [sys.executable, str(ROOT / "tests/seed.py"), *([] if people else ["--empty"])]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, text=True, capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr
-        self.facts = json.loads(done.stdout.splitlines()[-1])
-        return self
+        return dict(json.loads(done.stdout.splitlines()[-1]))
 
     def start(self, seconds: float = 60) -> "Console":
         """Start ``manage.py serve``, again on the same port after ``kill`` or ``stop``."""

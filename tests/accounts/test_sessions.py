@@ -66,16 +66,16 @@ async def test_a_key_goes_before_the_session_and_needs_no_token(browser: httpx2.
 def test_a_session_ends_with_its_account_or_its_password(change: dict[str, Any]) -> None:
     operator = build.user("operator")
     cookie = cookie_of(operator)
-    assert sessions.user_of(cookie) == operator
+    assert signed_in.user_of(cookie) == operator
 
     User.objects.filter(pk=operator.pk).update(**change)
 
-    assert sessions.user_of(cookie) is None
+    assert signed_in.user_of(cookie) is None
 
 
 @pytest.mark.django_db
 def test_a_made_up_session_is_nobody() -> None:
-    assert sessions.user_of("x" * 32) is None
+    assert signed_in.user_of("x" * 32) is None
 
 
 @pytest.mark.django_db
@@ -83,6 +83,6 @@ def test_a_session_takes_two_queries() -> None:
     cookie = cookie_of(build.user("operator"))
 
     with CaptureQueriesContext(connection) as queries:
-        sessions.user_of(cookie)
+        signed_in.user_of(cookie)
 
     assert len(queries) == 2

@@ -1,6 +1,7 @@
 """What watchers of a session are sent: frames that can be painted twice, made once, allowed to those who may read."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -56,6 +57,21 @@ async def test_text_is_sent_as_text_and_a_finished_block_once_as_html() -> None:
     assert delta == {"k": "delta", "s": "s-3", "o": 13, "d": "\nThree\n"}
     assert block["h"] == "<p>One <strong>two</strong>.</p>\n"
     assert (block["f"], block["o"], block["d"]) == (0, 14, "Three\n")
+
+
+async def test_a_long_text_is_read_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    render = session_live.markdown.render
+    monkeypatch.setattr(
+        session_live.markdown, "render", lambda text: threads.append(threading.current_thread().name) or render(text)
+    )
+    await begun("s-long")
+
+    await written("s-long", "Short.\n\nNext", 0)
+    block = (await written("s-long", f"{'long ' * 2000}\n\nLast", 12))[1]
+
+    assert block["d"] == "Last"
+    assert threads[0] == threading.current_thread().name != threads[1]
 
 
 async def test_text_whose_beginning_was_not_seen_here_is_only_text() -> None:

@@ -388,3 +388,52 @@ async def test_call_ids_a_backend_leaves_out_or_repeats_are_made_unique() -> Non
 
     ids = [call.call_id for step in steps if step.step_type == "tool_execution" for call in step.tool_calls]
     assert len(set(ids)) == 2
+
+
+async def test_stop_leaves_the_remaining_tools_alone() -> None:
+    world = World(calls(("add", '{"a":1}'), ("add", '{"a":2}'), ("add", '{"a":3}')))
+    state = turn(world, tools=[ADD])
+
+    async def stop_in_the_first(name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        world.ran.append((name, arguments))
+        state.stop_asked = True
+        return "1", {}
+
+    state.run_tool = stop_in_the_first
+
+    payloads = await take(state)
+
+    assert len(world.ran) == 1
+    assert payloads[-1].turn.output_message.tool_calls == []
+
+
+async def test_an_answer_no_shield_has_seen_is_not_let_out_by_a_stop() -> None:
+    world = World(text("secret"))
+    state = turn(world, output_shields=["guard"])
+
+    async def look_for_ever(ids: list[str], messages: list[dict[str, Any]]) -> list[SafetyViolation | None]:
+        await asyncio.sleep(60)
+        return []
+
+    state.run_shields = look_for_ever
+    task = asyncio.create_task(take(state))
+    await asyncio.sleep(0.05)
+    state.stop_asked = True
+    task.cancel()
+
+    payloads = await task
+
+    assert "secret" not in str([payload.model_dump() for payload in payloads])
+
+
+async def test_calls_are_shown_and_text_before_them_is_not_while_shields_watch() -> None:
+    stream = [{"choices": [{"delta": {"content": "hidden"}}]}, *calls(("add", '{"a":1}'))]
+    world = World(stream, text("ok"))
+
+    payloads = await take(turn(world, tools=[ADD], output_shields=["guard"]))
+
+    deltas = [p.delta for p in payloads if p.event_type == "step_progress" and p.step_type == "inference"]
+    assert (
+        "".join(d.tool_call for d in deltas if d.type == "tool_call" and isinstance(d.tool_call, str)) == 'add({"a":1})'
+    )
+    assert "hidden" not in [d.text for d in deltas if d.type == "text"]

@@ -3,15 +3,15 @@
 import asyncio
 import base64
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
 from django.utils.timezone import now
 
-from apps.agents import models, records, turns
-from apps.core import db
+from apps.agents import models, preparation, records, turns
+from apps.core import db, live
 from tests import build
 
 Api = httpx2.AsyncClient
@@ -62,13 +62,13 @@ ASKING = {"client_tools": [build.tool()]}
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the model is asked, call by call."""
     asked: list[dict[str, Any]] = []
-    stream = turns.chat.stream
+    stream = preparation.chat.stream
 
     def remember(target: Any, body: dict[str, Any]) -> Any:
         asked.append({**body, "messages": list(body["messages"])})
         return stream(target, body)
 
-    monkeypatch.setattr(turns.chat, "stream", remember)
+    monkeypatch.setattr(preparation.chat, "stream", remember)
     return asked
 
 
@@ -389,3 +389,107 @@ async def test_every_write_leaves_an_audit_line(talk: Callable[..., Talk]) -> No
 
     lines = await db.read(lambda: list(AuditLine.objects.order_by("id").values_list("action", "kind")))
     assert lines[-3:] == [("create", "turn"), ("resume", "turn"), ("delete", "session")]
+
+
+async def test_a_picture_that_failed_does_not_spoil_the_session(
+    talk: Callable[..., Talk], shown: list[dict[str, Any]]
+) -> None:
+    session = await asyncio.to_thread(talk, {"error": "This model reads text only.", "status": 400}, "fine")
+    picture = {"type": "image", "image": {"data": "iVBORw0KGgo="}}
+    await session.say(messages=[{"role": "user", "content": [{"type": "text", "text": "see"}, picture]}])
+
+    await session.say("only words")
+
+    assert [message["content"] for message in shown[-1]["messages"][1:]] == ["see", "only words"]
+
+
+async def test_a_turn_that_failed_is_not_asked_again_by_clients(talk: Callable[..., Talk]) -> None:
+    session = await asyncio.to_thread(talk, {"error": "It fell over.", "status": 502})
+
+    failed = await session.say()
+
+    assert failed.status_code == 502
+    assert failed.headers["x-should-retry"] == "false"
+
+
+async def test_a_turn_of_this_process_is_not_lost_by_a_slow_clock(talk: Callable[..., Talk]) -> None:
+    session = await asyncio.to_thread(talk, {"text": "word " * 40, "pace_s": 0.02})
+    running = asyncio.create_task(session.say())
+    while not await db.read(models.Turn.objects.exists):
+        await asyncio.sleep(0.01)
+    await db.write(lambda: models.Turn.objects.update(heartbeat_at=now() - timedelta(minutes=5)))
+
+    await turns.recover()
+    second = await session.say("meanwhile")
+
+    assert second.status_code == 409
+    assert (await running).json()["output_message"]["content"].count("word") == 40
+
+
+async def test_a_turn_ended_elsewhere_is_not_told_as_complete(talk: Callable[..., Talk]) -> None:
+    session = await asyncio.to_thread(talk, {"text": "word " * 20, "pace_s": 0.02})
+    running = asyncio.create_task(session.say())
+    while not await db.read(models.Turn.objects.exists):
+        await asyncio.sleep(0.01)
+
+    await db.write(lambda: models.Turn.objects.update(process="another:1:1"))
+
+    assert (await running).status_code == 409
+
+
+async def test_a_closed_waiting_turn_is_announced(talk: Callable[..., Talk]) -> None:
+    session = await asyncio.to_thread(talk, CALL, "ok", agent=ASKING)
+    waiting = (await session.say()).json()
+    topic = f"session:{session.session.session_id}"
+    before = await live.head(topic)
+
+    await session.say("never mind")
+
+    events = [event for _, event in await live.since(topic, before) or []]
+    assert {"event_type": "turn_closed", "turn_id": waiting["turn_id"]} in events
+
+
+async def test_a_running_turn_is_not_told_as_complete_when_the_log_is_short(
+    talk: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "KEEP_EVENTS", 2)
+    session = await asyncio.to_thread(talk, {"text": "word " * 60, "pace_s": 0.02})
+    running = asyncio.create_task(session.say())
+    while not await db.read(models.Turn.objects.exists):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    turn = (await session.turns())[0]
+
+    watched = await session.api.get(f"{session.path}/turn/{turn['turn_id']}/events")
+
+    frames = [line for line in watched.text.splitlines() if line.startswith("data:")]
+    assert '"turn_complete"' in frames[-1]
+    assert frames[-1].count("word") >= 60
+    await running
+
+
+async def test_the_answer_of_a_person_took_as_long_as_it_was_waited_for(talk: Callable[..., Talk]) -> None:
+    session = await asyncio.to_thread(talk, CALL, "ok", agent=ASKING)
+    waiting = (await session.say()).json()
+    await asyncio.sleep(0.2)
+
+    step = (await session.resume(waiting, "x")).json()["steps"][1]
+
+    assert datetime.fromisoformat(step["completed_at"]) - datetime.fromisoformat(step["started_at"]) >= timedelta(
+        seconds=0.2
+    )
+
+
+async def test_nul_characters_of_a_model_are_left_out(talk: Callable[..., Talk]) -> None:
+    session = await asyncio.to_thread(talk, "a\0b")
+
+    turn = (await session.say()).json()
+
+    assert turn["output_message"]["content"] == "ab"
+
+
+@pytest.mark.parametrize("start", [2**63, 10**30])
+async def test_a_page_beyond_all_numbers_is_empty(api: Api, model: str, start: int) -> None:
+    answer = await api.get(f"/v1alpha/agents?start_index={start}&limit=1")
+
+    assert answer.json()["data"] == []

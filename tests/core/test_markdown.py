@@ -115,3 +115,9 @@ def test_blocks_rendered_as_they_finish_equal_the_whole() -> None:
         done, shown = done + finished, shown + (render(finished) if finished else "")
 
     assert shown + render(text[len(done) :]) == render(text)
+
+
+def test_a_very_long_text_is_only_escaped() -> None:
+    html = markdown.render("*a* <b>" + "x" * markdown.PLAIN_LIMIT)
+
+    assert html.startswith('<p class="said">*a* &lt;b&gt;xxx')
