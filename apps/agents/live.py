@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from django.template.loader import render_to_string
 
@@ -20,10 +20,13 @@ from apps.core import db, markdown
 from apps.core.live import Event, Topic
 from apps.core.live import register as register_topic
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Frame = dict[str, Any]
 Frames = list[Frame]
 KEPT_FRAMES = 4_000
 KEPT_STEPS = 500
+LONG = 4_000  # characters; reading more as markdown takes long enough to be kept off the loop
 
 
 @dataclass
@@ -187,7 +190,7 @@ def _answer(turn_id: str, context: dict[str, Any]) -> Frame:
 async def _step_progress(event: Event, session_id: str) -> Frames:
     delta = event["delta"]
     if delta["type"] == "text":
-        return _text(event["step_id"], event.get("offset", 0), delta["text"])
+        return await _text(event["step_id"], event.get("offset", 0), delta["text"])
     call = delta.get("tool_call")
     if event["step_type"] != "tool_execution" or not isinstance(call, dict):
         return []
@@ -197,18 +200,20 @@ async def _step_progress(event: Event, session_id: str) -> Frames:
     return [_row(view, e="call", id=f"step-{event['step_id']}")]
 
 
-def _text(step_id: str, offset: int, text: str) -> Frames:
+async def _text(step_id: str, offset: int, text: str) -> Frames:
     delta = {"k": "delta", "s": step_id, "o": offset, "d": text}
     step = _kept.steps.get(step_id)
-    finished = step.take(offset, text) if step else None
+    finished = await _away(len(step.tail) + len(text), step.take, offset, text) if step else None
     if not step or not finished:
         return [delta]
     # The delta goes first: a reader who has this block already still needs the text after it.
-    begin = step.done - len(finished)
-    return [
-        delta,
-        {"k": "block", "s": step_id, "h": markdown.render(finished), "f": begin, "o": step.done, "d": step.tail},
-    ]
+    begin, html = step.done - len(finished), await _away(len(finished), markdown.render, finished)
+    return [delta, {"k": "block", "s": step_id, "h": html, "f": begin, "o": step.done, "d": step.tail}]
+
+
+async def _away(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what ``work`` makes of a text of this size; done in a thread when it is long."""
+    return work(*args, **kwargs) if size <= LONG else await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def _step_complete(event: Event, session_id: str) -> Frames:
@@ -218,7 +223,7 @@ async def _step_complete(event: Event, session_id: str) -> Frames:
     view = step_view(details, facts)
     painted = [_row(view, e="done")]
     if view.kind == "inf":
-        painted.append({"k": "html", **_answer(turn_id, {"answer": view.text})})
+        painted.append({"k": "html", **await _away(len(view.text), _answer, turn_id, {"answer": view.text})})
     if details["step_type"] == "tool_execution" and known is None:
         # The answers of a resumed turn: the card that asked for them goes first.
         return [*await _turn_resumed(event, session_id), *painted]

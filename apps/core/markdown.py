@@ -9,6 +9,7 @@ from functools import lru_cache
 from html import escape
 
 import nh3
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -36,11 +37,14 @@ ATTRIBUTES = {
 }
 SCHEMES = {"http", "https", "mailto"}
 COLOUR_LIMIT = 40_000  # characters of one code block; colouring more costs more than it tells
+PLAIN_LIMIT = 200_000  # characters; a longer text is shown as it was written: reading it would take seconds
 OPEN_LIMIT = 20_000  # an open tail this long is handed over as it is, so that streaming never re-reads a whole answer
 
 
 def render(text: str) -> SafeString:
-    """Return the markdown as HTML that is safe to put into a page."""
+    """Return the markdown as HTML that is safe to put into a page; a very long text is only escaped."""
+    if len(text) > PLAIN_LIMIT:
+        return format_html('<p class="said">{}</p>', text)
     html = _parser().render(text)
     # The sanitiser removes every script, handler and foreign address; only then is the text called safe.
     clean = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener nofollow")

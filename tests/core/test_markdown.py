@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from apps.core.markdown import render, split_blocks
+from apps.core.markdown import PLAIN_LIMIT, render, split_blocks
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -118,6 +118,6 @@ def test_blocks_rendered_as_they_finish_equal_the_whole() -> None:
 
 
 def test_a_very_long_text_is_only_escaped() -> None:
-    html = markdown.render("*a* <b>" + "x" * markdown.PLAIN_LIMIT)
+    html = render("*a* <b>" + "x" * PLAIN_LIMIT)
 
     assert html.startswith('<p class="said">*a* &lt;b&gt;xxx')
