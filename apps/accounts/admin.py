@@ -13,8 +13,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.accounts import keys, people
+from apps.accounts.auth import principal_of
 from apps.accounts.models import ApiKey, AuditLine, Role, User
-from apps.accounts.principals import principal_of
+from apps.core.numbers import whole
 
 # Django logs a deletion of many in one statement, which no audit line could follow (see accounts.audit).
 admin.site.disable_action("delete_selected")
@@ -56,6 +57,13 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
             obj.is_staff = obj.is_superuser = obj.role == Role.ADMIN
         super().save_model(request, obj, form, change)
         transaction.on_commit(partial(people.recheck, obj.pk))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Set somebody's password; the sockets of their sessions end with them."""
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and (pk := whole(id)) is not None:
+            people.recheck(pk)
+        return response
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete an account and close its sockets."""

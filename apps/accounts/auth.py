@@ -4,9 +4,9 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from apps.accounts import keys, sessions
-from apps.accounts.models import Role
-from apps.accounts.principals import Principal, address_of, principal_for, principal_of
-from apps.core import db
+from apps.accounts.models import Role, User
+from apps.accounts.principals import Principal, address_of, principal_for
+from apps.core import db, signed_in
 from apps.core.errors import Forbidden, Unauthorized
 
 __all__ = ["Principal", "Requires", "admin", "by_method", "operator", "principal_of", "viewer"]
@@ -34,6 +34,14 @@ admin = Requires(Role.ADMIN)
 by_method = Requires()
 
 
+def principal_of(request: HttpRequest) -> Principal:
+    """Return who acts in a page request; the page must have been let through by the door."""
+    user = request.user
+    if not isinstance(user, User):
+        raise TypeError("principal_of needs a signed-in request; decorate the view with accounts.pages.requires")
+    return principal_for(user, request)
+
+
 async def identify(request: HttpRequest) -> Principal:
     """Return who asks, in one hop to the database; raises Unauthorized, or Forbidden for a forged page request."""
     header = request.META.get("HTTP_AUTHORIZATION", "")
@@ -43,7 +51,7 @@ async def identify(request: HttpRequest) -> Principal:
             raise Unauthorized("Authorization must be 'Bearer <API key>'.", headers={"WWW-Authenticate": "Bearer"})
         return await db.read(keys.recognise, token.strip(), address_of(request), getattr(request, "request_id", ""))
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    user = await db.read(sessions.user_of, cookie) if cookie else None
+    user = await db.read(signed_in.user_of, cookie) if cookie else None
     if user is None:
         raise Unauthorized(
             "Send an API key: 'Authorization: Bearer <API key>'. Keys are made under Settings, API keys.",

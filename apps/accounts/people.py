@@ -49,12 +49,13 @@ def invited(uid: str, token: str) -> User | None:
     return user if user and default_token_generator.check_token(user, token) else None
 
 
-def set_password(actor: Principal, user: User, password: str) -> None:
-    """Store a new password; every other session of this person ends by it."""
+def set_password(actor: Principal, user: User, password: str, *, going_on: str | None = None) -> None:
+    """Store a new password; every session of this person ends by it, but for the one ``going_on`` under a new key."""
     with transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
         audit.note(actor, "set_password", "user", str(user.pk), name=user.username)
+        transaction.on_commit(lambda: recheck(user.pk, going_on))
 
 
 def change_role(actor: Principal, user_id: int, role: str) -> User:
@@ -84,11 +85,14 @@ def set_active(actor: Principal, user_id: int, *, active: bool) -> User:
     return user
 
 
-def recheck(user_id: int) -> None:
-    """Tell the open sockets of a person to ask again what they may watch."""
+def recheck(user_id: int | None, going_on: str | None = None) -> None:
+    """Tell the open sockets of a person to ask again who they are and what they may watch.
+
+    Those of the session ``going_on``, whose key has just changed, come back with the new one.
+    """
     layer = get_channel_layer()
-    if layer is not None:
-        async_to_sync(layer.group_send)(group_of_user(user_id), {"type": "live.recheck"})
+    if layer is not None and user_id is not None:
+        async_to_sync(layer.group_send)(group_of_user(user_id), {"type": "live.recheck", "going_on": going_on})
 
 
 def _give(user: User, role: str) -> None:

@@ -40,11 +40,3 @@ def principal_for(user: User, request: HttpRequest) -> Principal:
         address=address_of(request),
         request_id=getattr(request, "request_id", ""),
     )
-
-
-def principal_of(request: HttpRequest) -> Principal:
-    """Return who acts in a page request; the page must have been let through by the door."""
-    user = request.user
-    if not isinstance(user, User):
-        raise TypeError("principal_of needs a signed-in request; decorate the view with accounts.pages.requires")
-    return principal_for(user, request)

@@ -16,10 +16,10 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts import audit, people
 from apps.accounts import keys as api_keys
+from apps.accounts.auth import principal_of
 from apps.accounts.forms import ChangePasswordForm, InviteForm, KeyForm, PreferencesForm, RoleForm
 from apps.accounts.models import ApiKey, Role, User
 from apps.accounts.pages import requires
-from apps.accounts.principals import principal_of
 from apps.core import once
 from apps.core.errors import ConsoleError
 from apps.core.keyset import page_of
@@ -54,8 +54,10 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = ChangePasswordForm(user, request.POST)
     if not form.is_valid():
         return _profile_page(request, password=form)
-    people.set_password(principal_of(request), user, form.cleaned_data["password"])
-    update_session_auth_hash(request, user)
+    before = request.session.session_key
+    with transaction.atomic():
+        people.set_password(principal_of(request), user, form.cleaned_data["password"], going_on=before)
+        update_session_auth_hash(request, user)
     messages.success(request, "Password changed. Other browsers were signed out.")
     return redirect("accounts:profile")
 

@@ -18,9 +18,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from apps.accounts import audit, first_run, people
+from apps.accounts.auth import principal_of
 from apps.accounts.forms import PasswordForm, SetupForm, SignInForm, weaknesses
 from apps.accounts.models import User
-from apps.accounts.principals import address_of, principal_for, principal_of
+from apps.accounts.principals import address_of, principal_for
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -83,8 +84,10 @@ def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session."""
-    audit.note(principal_of(request), "sign_out", "user", str(request.user.pk), name=request.user.get_username())
+    actor = principal_of(request)
+    audit.note(actor, "sign_out", "user", str(actor.user_id), name=actor.name)
     logout(request)
+    people.recheck(actor.user_id)
     return redirect("accounts:login")
 
 

@@ -5,17 +5,20 @@ From the browser: ``{"sub": {topic: number}}`` (the last number it has), ``{"uns
 """
 
 import logging
+import re
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import get_user_model
 from pydantic_core import from_json, to_json
 
-from apps.core import db, live
+from apps.core import db, live, signed_in
 
 log = logging.getLogger(__name__)
 MAX_TOPICS = 32
-MAX_FRAME = 16_384
+MAX_FRAME = 16_384  # characters of one message
+TOPIC = re.compile(r"[a-z_]{1,20}(:[A-Za-z0-9_.-]{1,70})?")  # what the channel layer takes as a name, under 100 long
+SIGNED_OUT = 4401
+COME_AGAIN = 4408  # with the cookie as it is now; the page reconnects on any code but SIGNED_OUT
 UNREAD_LIMIT = 1_000  # frames the browser has not confirmed; beyond it the reader is slow and gets the picture anew
 
 
@@ -34,16 +37,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.unread = 0
         user = self.scope.get("user")
         if user is None or not user.is_authenticated:
-            await self.close(code=4401)
+            await self.close(code=SIGNED_OUT)
             return
+        self.session_key = self.scope["session"].session_key or ""
         await self.channel_layer.group_add(group_of_user(user.pk), self.channel_name)
         await self.accept()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Act on one message of the browser; garbage closes the socket."""
         try:
+            if len(text_data or "") > MAX_FRAME:
+                raise ValueError("too long")
             message = from_json(text_data or "")
-            if len(text_data or "") > MAX_FRAME or not isinstance(message, dict):
+            if not isinstance(message, dict):
                 raise ValueError("not a message")
         except ValueError:
             await self.close(code=4400)
@@ -70,10 +76,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self._forward(message["topic"])
 
     async def live_recheck(self, message: dict[str, Any]) -> None:
-        """Ask again who may watch what: a role or an account changed; a disabled one is put out."""
-        user = await db.read(_reloaded, self.scope["user"].pk)
+        """Ask again who may watch what: a role, an account or a session changed; who is signed out is put out."""
+        user = await db.read(signed_in.user_of, self.session_key)
         if user is None:
-            await self.close(code=4401)
+            goes_on = message.get("going_on") == self.session_key
+            await self.close(code=COME_AGAIN if goes_on else SIGNED_OUT)
             return
         self.scope["user"] = user
         for topic in list(self.seen):
@@ -83,7 +90,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self._send({"t": topic, "k": "gone"})
 
     async def _watch(self, topic: str, number: Any) -> None:
-        kind = live.kind_of(topic)
+        kind = live.kind_of(topic) if TOPIC.fullmatch(topic) else None
         too_many = topic not in self.seen and len(self.seen) >= MAX_TOPICS
         if kind is None or too_many or not await kind.may_watch(self.scope["user"], topic):
             await self._send({"t": topic, "k": "gone"})
@@ -117,10 +124,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _send(self, frame: dict[str, Any]) -> None:
         self.unread += 1
         await self.send(text_data=to_json(frame).decode())
-
-
-def _reloaded(user_id: int) -> Any:
-    return get_user_model().objects.filter(pk=user_id, is_active=True).first()
 
 
 def _whole(value: Any) -> int:

@@ -1,11 +1,13 @@
 """The door on the real ASGI application, and the sockets it leaves open when somebody's role changes."""
 
+import asyncio
 from typing import Any
 
 import httpx2
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
+from django.test import Client
 from pydantic_core import from_json, to_json
 
 from apps.accounts import people
@@ -29,10 +31,10 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> str:
     return "trial:1"
 
 
-async def socket_of(user: User) -> WebsocketCommunicator:
+async def socket_of(user: User, cookie: str = "") -> WebsocketCommunicator:
     from stack_console.asgi import application
 
-    cookie = await db.write(cookie_of, user)
+    cookie = cookie or await db.write(cookie_of, user)
     headers = [
         (b"origin", b"http://testserver"),
         (b"host", b"testserver"),
@@ -94,6 +96,64 @@ async def test_a_disabled_person_is_put_out(operator: User, topic: str) -> None:
     await db.write(people.set_active, build.actor(), operator.pk, active=False)
 
     assert (await socket.receive_output())["code"] == 4401
+
+
+def sent(cookie: str, path: str, **form: str) -> int:
+    """Send a form as the browser that holds this cookie; return the status."""
+    browser = Client()
+    browser.cookies[settings.SESSION_COOKIE_NAME] = cookie
+    return browser.post(path, form).status_code
+
+
+async def test_a_socket_ends_with_the_sign_out_of_its_session_alone(operator: User, topic: str) -> None:
+    here = await db.write(cookie_of, operator)
+    socket, elsewhere = await socket_of(operator, here), await socket_of(operator)
+
+    assert await asyncio.to_thread(sent, here, "/logout/") == 302
+
+    assert (await socket.receive_output())["code"] == 4401
+    assert await elsewhere.receive_nothing()
+    await elsewhere.disconnect()
+
+
+async def test_a_new_password_ends_the_sockets_of_other_browsers(operator: User, topic: str) -> None:
+    here = await db.write(cookie_of, operator)
+    socket, elsewhere = await socket_of(operator, here), await socket_of(operator)
+    form = {"old_password": build.PASSWORD, "password": "harbour-lamp-49"}
+
+    assert await asyncio.to_thread(lambda: sent(here, "/settings/profile/password/", **form)) == 302
+
+    assert (await elsewhere.receive_output())["code"] == 4401
+    assert (await socket.receive_output())["code"] == 4408  # its browser has a new cookie to come back with
+
+
+async def test_a_password_set_by_a_link_ends_every_socket(operator: User, topic: str) -> None:
+    socket = await socket_of(operator)
+
+    await db.write(people.set_password, build.actor(), operator, "harbour-lamp-49")
+
+    assert (await socket.receive_output())["code"] == 4401
+
+
+@pytest.mark.parametrize("name", ["trial:é", "trial:" + "x" * 200, "trial: ", "trial", "", "trial:1\n"])
+async def test_a_topic_that_cannot_be_is_gone(operator: User, topic: str, name: str) -> None:
+    socket = await socket_of(operator)
+
+    await socket.send_to(text_data=to_json({"sub": {name: 0}}).decode())
+    answer = from_json(await socket.receive_from())
+
+    assert answer["t"] == name
+    assert answer["k"] == ("watching" if name == "trial" else "gone")
+    await socket.disconnect()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"ack": 1, "' + "x" * 20_000 + '": 1}'])
+async def test_garbage_closes_the_socket(operator: User, topic: str, text: str) -> None:
+    socket = await socket_of(operator)
+
+    await socket.send_to(text_data=text)
+
+    assert (await socket.receive_output())["code"] == 4400
 
 
 async def test_a_socket_without_a_session_is_refused(transactional_db: None) -> None:

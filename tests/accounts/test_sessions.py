@@ -8,9 +8,8 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts import sessions
 from apps.accounts.models import User
-from apps.core import db
+from apps.core import db, signed_in
 from tests import build
 from tests.accounts.cookies import cookie_of
 
