@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from apps.core.content import text_of
+
 Chunk = dict[str, Any]
 
 
@@ -80,13 +82,6 @@ def _add_piece(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
     call["id"] = piece.get("id") or call["id"]
     call["function"]["name"] += function.get("name") or ""
     call["function"]["arguments"] += function.get("arguments") or ""
-
-
-def text_of(content: Any) -> str:
-    """Return the words of a message's content, its pictures left out."""
-    if isinstance(content, list):
-        return "\n".join(part.get("text", "") for part in content if isinstance(part, dict) and part.get("text"))
-    return content or ""
 
 
 def last_question(messages: list[dict[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from opentelemetry import trace
 
+from apps.core.errors import BadRequest, NotBuiltIn
 from apps.inference.schemas import (
     GreedySamplingStrategy,
     JsonSchemaResponseFormat,
@@ -12,6 +13,8 @@ from apps.inference.schemas import (
     TopKSamplingStrategy,
     TopPSamplingStrategy,
 )
+
+GRAMMAR_NAMES = ("grammar", "bnf", "root")
 
 
 def chat_parameters(sampling: SamplingParams | None, response_format: ResponseFormat | None) -> dict[str, Any]:
@@ -47,6 +50,33 @@ def _format(response_format: ResponseFormat | None) -> dict[str, Any]:
         wrapped = {"name": _name(schema.get("title")), "schema": schema, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": wrapped}}
     return {"response_format": {"type": "grammar", "bnf": response_format.bnf}}
+
+
+def grammar_of(body: dict[str, Any]) -> str | None:
+    """Return the grammar a chat body asks for, as GBNF text; None when it asks for none.
+
+    The API's ``bnf`` is an object and says no more: its text stands under ``grammar``, ``bnf`` or ``root`` (then it is
+    the rule of that name). Raises BadRequest when none of them holds text.
+    """
+    asked = body.get("response_format")
+    if not isinstance(asked, dict) or asked.get("type") != "grammar":
+        return None
+    bnf = asked.get("bnf")
+    bnf = bnf if isinstance(bnf, dict) else {}
+    found = next((name for name in GRAMMAR_NAMES if isinstance(bnf.get(name), str) and bnf[name].strip()), None)
+    if found is None:
+        raise BadRequest("response_format.bnf: give the grammar as GBNF text under the name 'grammar'")
+    text = str(bnf[found])
+    return f"root ::= {text}" if found == "root" and "::=" not in text else text
+
+
+def refuse_grammar(body: dict[str, Any], provider: str) -> None:
+    """Raise NotBuiltIn when a body asks for a grammar of a provider that has no field for one."""
+    asked = body.get("response_format")
+    if isinstance(asked, dict) and asked.get("type") == "grammar":
+        raise NotBuiltIn(
+            f"response_format: provider '{provider}' takes no grammar; use json_schema, or an embedded model."
+        )
 
 
 def _name(title: Any) -> str:

@@ -130,6 +130,24 @@ async def test_a_schema_holds(embedded: LlamaCpp) -> None:
     assert whole["choices"][0]["message"]["content"].startswith("{")
 
 
+async def test_a_grammar_holds(embedded: LlamaCpp) -> None:
+    format_ = {"type": "grammar", "bnf": {"grammar": 'root ::= "yes" | "no"'}}
+
+    whole = await embedded.complete({**STORY, "response_format": format_, "max_tokens": 10})
+
+    assert whole["choices"][0]["message"]["content"] in ("yes", "no")
+
+
+async def test_a_grammar_that_is_none_is_refused(embedded: LlamaCpp) -> None:
+    format_ = {"type": "grammar", "bnf": {"grammar": "root ::= ("}}
+
+    with pytest.raises(ProviderError) as refused:
+        await embedded.complete({**STORY, "response_format": format_, "max_tokens": 10})
+
+    assert refused.value.status == 400
+    assert await embedded.complete({**STORY, "max_tokens": 2})
+
+
 async def test_like_texts_have_like_vectors(embedded: LlamaCpp) -> None:
     texts = ["a cat on the mat", "a kitten on the rug", "the theory of money"]
 

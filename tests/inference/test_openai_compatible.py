@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.core.errors import ProviderError
+from apps.core.errors import NotBuiltIn, ProviderError
 from apps.inference.providers.openai_compatible import OpenAICompatible, OpenAIConfig
 from tests.inference.conftest import STREAM, Serve, answer, frame, gathered, text_of
 from tests.processes import ModelServer
@@ -73,6 +73,19 @@ async def test_parameters_are_passed_on_and_the_key_is_sent(serve: Serve) -> Non
     request = server.asked[0]
     assert b'"top_k":5' in request and b'"seed":7' in request and b'"include_usage":true' in request
     assert b"Bearer " + KEY.encode() in request
+
+
+async def test_a_grammar_is_refused_before_anything_is_sent(serve: Serve) -> None:
+    grammar = {"type": "grammar", "bnf": {"grammar": 'root ::= "yes"'}}
+    async with serve(STREAM) as server:
+        one = backend(server.url)
+        with pytest.raises(NotBuiltIn):
+            await gathered(one.chat({**SAID, "response_format": grammar}))
+        with pytest.raises(NotBuiltIn):
+            await one.complete({**SAID, "response_format": grammar})
+        await one.close()
+
+    assert server.asked == []
 
 
 def test_openai_itself_gets_no_parameter_it_refuses() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.core.errors import ProviderError
+from apps.core.errors import NotBuiltIn, ProviderError
 from apps.inference.providers.scripted import Scripted, ScriptedConfig
 from tests.inference.conftest import gathered, text_of
 
@@ -68,3 +68,10 @@ async def test_the_same_text_has_the_same_vector() -> None:
     first, other, again = (row["embedding"] for row in answer["data"])
     assert first == again != other
     assert sum(number * number for number in first) == pytest.approx(1)
+
+
+async def test_a_grammar_is_not_built_in() -> None:
+    body = {"model": "m", "messages": ASKED, "response_format": {"type": "grammar", "bnf": {"grammar": "root ::= x"}}}
+
+    with pytest.raises(NotBuiltIn, match="takes no grammar"):
+        await playing().complete(body)

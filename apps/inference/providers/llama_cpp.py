@@ -14,6 +14,7 @@ from apps.inference.completions import Chunk, joined
 from apps.inference.providers import tool_calls
 from apps.inference.providers.llama_cpp_server import Load, ModelServer
 from apps.inference.providers.wire import Unreachable
+from apps.inference.sampling import grammar_of
 from apps.providers.types import Config
 
 MOST_THREADS = 8
@@ -162,6 +163,10 @@ def _told(model: catalog.Weights) -> dict[str, Any]:
 
 def _suited(body: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
     suited = {RENAMED.get(name, name): value for name, value in body.items()}
+    grammar = grammar_of(body)
+    if grammar is not None:
+        del suited["response_format"]
+        suited["grammar"] = grammar
     if metadata.get("max_tokens"):
         suited.setdefault("max_tokens", metadata["max_tokens"])
     return suited

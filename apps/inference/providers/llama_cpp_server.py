@@ -212,13 +212,19 @@ class _Hold:
                 self._timer = None
             if self._file is not None:
                 return
-        file = self._path.open("a")
-        await _locked(file, fcntl.LOCK_SH)
-        with self._guard:
-            if self._file is None:
-                self._file, file = file, None  # type: ignore[assignment]
-        if file is not None:
-            file.close()
+        try:
+            await self._lock()
+        except BaseException:  # cancelled while it waited, or no file: who has not taken it gives nothing back
+            self.give(settings.EMBEDDED_IDLE_S)
+            raise
+
+    async def _lock(self) -> None:
+        with self._path.open("a") as file:
+            await _locked(file, fcntl.LOCK_SH)
+            with self._guard:
+                if self._file is None:
+                    # A descriptor of its own for the same lock, which stays until the last one is closed.
+                    self._file = os.fdopen(os.dup(file.fileno()), "a")
 
     def give(self, idle_s: float) -> None:
         with self._guard:

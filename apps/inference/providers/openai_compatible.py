@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from apps.core.errors import ProviderError
 from apps.inference.completions import Chunk
 from apps.inference.providers.wire import Wire
+from apps.inference.sampling import refuse_grammar
 from apps.providers.types import Config
 
 HEALTH_S = 5.0
@@ -72,7 +73,7 @@ class OpenAICompatible:
         self._limit_name = ("max_completion_tokens" if config.is_openai else "") if name == "auto" else name
 
     def chat(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
-        """Yield the chunks as the server sends them, the counts last."""
+        """Yield the chunks as the server sends them, the counts last; raises NotBuiltIn when called with a grammar."""
         streamed = {**self._suited(body), "stream": True, "stream_options": {"include_usage": True}}
         return self._wire.stream("/chat/completions", streamed)
 
@@ -109,6 +110,7 @@ class OpenAICompatible:
         await self._wire.close()
 
     def _suited(self, body: dict[str, Any]) -> dict[str, Any]:
+        refuse_grammar(body, self.provider_id)
         suited = dict(body)
         if not self._takes_extra:
             for name in EXTRA_PARAMETERS:

@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
+from apps.core.content import text_of
 from apps.core.errors import ProviderError
-from apps.inference.completions import Answer, Chunk, count, joined, last_question, new_call_id, text_of
+from apps.inference.completions import Answer, Chunk, count, joined, last_question, new_call_id
+from apps.inference.sampling import refuse_grammar
 from apps.providers.types import Config
 
 WORDS = re.compile(r"\S+\s*")
@@ -63,6 +65,7 @@ class Scripted:
 
     async def chat(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
         """Yield the line whose turn it is, word by word; raises ProviderError where the script says so."""
+        refuse_grammar(body, self.provider_id)
         line = self._line(body["messages"])
         answer = Answer(body["model"])
         words = WORDS.findall(line.text) or ([line.text] if line.text else [])

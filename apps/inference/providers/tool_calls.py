@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from apps.core.content import text_of
 from apps.core.errors import BadRequest
-from apps.inference.completions import Answer, Chunk, joined, last_question, new_call_id, text_of
+from apps.inference.completions import Answer, Chunk, joined, last_question, new_call_id
 
 Body = dict[str, Any]
 Tool = dict[str, Any]  # the "function" of an OpenAI tool
