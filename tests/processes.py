@@ -192,6 +192,11 @@ class Console:
         if base := os.environ.get("DATABASE_URL"):
             _drop_database(base, self.extra.get("DATABASE_URL", base))
 
+    @property
+    def setup_link(self) -> str:
+        """The link it printed for the first account."""
+        return re.findall(r"http://\S+/setup/\?token=\S+", self.log())[-1]
+
     def log(self) -> str:
         """Return what it printed so far."""
         return (self.folder / self.log_name).read_text()
