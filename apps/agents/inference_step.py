@@ -55,13 +55,20 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
                         yield event
         calls = _finished_calls(turn, writing)
         for delta in _closing_deltas(turn, calls):
-            yield _progress(started.step_id, delta)
+            event = _progress(started.step_id, delta)
+            if hold:
+                held.append(event)
+            else:
+                yield event
         message = _message(turn, writing, calls)
         _describe(turn, span, message, writing)
     done = turn.complete_step(_details(turn, started.step_id, began, message), _facts(writing))
     if hold and turn.is_over:
         turn.held = [*held, done]  # the output shields look first, then let this out or replace it
         return
+    for event in held:  # the text before the calls stays unseen; the calls themselves are no secret
+        if event.payload.delta.type == "tool_call":  # type: ignore[union-attr]
+            yield event
     yield done
     if calls and not turn.is_over:
         turn.messages.append(_as_message(calls))
@@ -140,9 +147,9 @@ def _read_call(writing: Writing, position: int, part: Json) -> Iterator[ToolCall
     index = index if isinstance(index, int) else position
     function = part.get("function") or {}
     call = writing.calls.setdefault(index, {"id": None, "name": "", "arguments": ""})
-    call["id"] = call["id"] or part.get("id")
+    call["id"] = call["id"] or (part.get("id") or "").replace("\0", "") or None
     if function.get("name") and not call["name"]:
-        call["name"] = function["name"]
+        call["name"] = function["name"].replace("\0", "")
         yield _fragment(call["name"] + "(")
     arguments = (function.get("arguments") or "").replace("\0", "")
     if arguments:
@@ -216,7 +223,12 @@ def _facts(writing: Writing) -> Json:
         "first_token_ms": writing.first_token_ms,
         "finish_reason": writing.finish_reason,
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    # Servers have told negative and absurd numbers; those are not known.
+    return {name: value for name, value in facts.items() if isinstance(value, str) or _is_sane(value)}
+
+
+def _is_sane(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < 2**31
 
 
 def _request_attributes(turn: TurnState, body: Json) -> Json:

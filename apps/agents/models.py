@@ -135,10 +135,6 @@ class TurnQuerySet(models.QuerySet["Turn"]):
             raise NotFound(f"Turn '{turn_id}' of session '{session_id}' not found")
         return turn
 
-    def left_behind(self, silent: timedelta) -> "TurnQuerySet":
-        """Return running turns whose process has not been heard of for ``silent``."""
-        return self.filter(status=Status.RUNNING, heartbeat_at__lt=now() - silent)
-
 
 class Turn(models.Model):
     """One question and all that was done to answer it, stored step by step."""

@@ -1,5 +1,6 @@
 """What a session has been, as its next turn needs it: reads only, a few queries whatever its length."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ from pydantic import TypeAdapter
 
 from apps.agents import history
 from apps.agents.models import Session, Status, Step, Turn
+from apps.core.content import text_of
 from apps.core.errors import BadRequest, Conflict
 from apps.inference.schemas import ToolCall, ToolResponse
 
@@ -36,11 +38,19 @@ def _past(session: int, before: int | None) -> tuple[list[int], list[Said]]:
     steps = Step.objects.filter(turn__session_id=session)
     if before is not None:
         turns, steps = turns.filter(pk__lt=before), steps.filter(turn_id__lt=before)
-    rows = list(turns.values_list("pk", "input_messages", "documents_content"))
+    rows = list(turns.values_list("pk", "status", "input_messages", "documents_content"))
     of_turn: dict[int, list[Any]] = {}
     for turn_id, details in steps.values_list("turn_id", "details") if rows else ():
         of_turn.setdefault(turn_id, []).append(details)
-    return [pk for pk, _, _ in rows], [(inputs, papers, of_turn.get(pk, [])) for pk, inputs, papers in rows]
+    return [pk for pk, *_ in rows], [(*_readable(*said), of_turn.get(pk, [])) for pk, *said in rows]
+
+
+def _readable(status: str, inputs: list[Any], papers: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return what a turn was asked; the pictures of a failed one are left out, for the model may not take any."""
+    if status != Status.FAILED:
+        return inputs, papers
+    worded = [{**message, "content": text_of(message["content"])} for message in inputs]
+    return worded, [paper for paper in papers if paper["type"] == "text"]
 
 
 def load_turn(agent_id: str, session_id: str, turn_id: str) -> tuple[Turn, list[Said]]:
@@ -55,7 +65,7 @@ def answered_calls(turn: Turn, responses: list[ToolResponse]) -> list[ToolCall]:
     """Return the calls these responses answer, in their order; raises Conflict or BadRequest when they do not fit."""
     asked = _calls.validate_python((turn.output_message or {}).get("tool_calls") or [])
     given = [response.call_id for response in responses]
-    twice = next((call_id for call_id in given if given.count(call_id) > 1), None)
+    twice = next((call_id for call_id, times in Counter(given).items() if times > 1), None)
     if twice is not None:
         raise BadRequest(f"tool_responses: call '{twice}' is answered twice.")
     if turn.status != Status.WAITING:

@@ -17,7 +17,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from apps.agents import records, runtime, schemas
 from apps.agents.turn_state import Event, TurnState
 from apps.core import db, live
-from apps.core.errors import INTERNAL, ConsoleError
+from apps.core.errors import INTERNAL, Conflict, ConsoleError
 
 log = logging.getLogger(__name__)
 JOIN_S = 0.033
@@ -112,7 +112,8 @@ class Running:
             case "turn_complete" | "turn_awaiting_input":
                 self._finishing = True
                 self.turn = payload.turn
-                await db.write(records.finish, self.row, self.state, payload.turn)
+                if not await db.write(records.finish, self.row, self.state, payload.turn):
+                    raise Conflict("This turn was ended elsewhere while it ran, or was deleted.")
                 self._answer(payload)
                 self._announce(payload.model_dump(mode="json", exclude_none=True))
                 await self._tell_others()
@@ -204,6 +205,11 @@ class Running:
         _running.pop(self.row, None)
         self.span.end()
         self._answer(None)
+
+
+def running_here() -> set[int]:
+    """Return the rows of the turns this process runs."""
+    return set(_running)
 
 
 def running(row: int) -> Running | None:

@@ -14,7 +14,11 @@ from apps.agents.inference_step import infer
 from apps.agents.tool_step import answered_step, execute
 from apps.agents.turn_state import Event, TurnState, default_refusal, stopping
 from apps.inference.schemas import CompletionMessage
+from apps.safety.schemas import SafetyViolation
 
+UNSEEN = SafetyViolation(
+    violation_level="error", user_message="The turn was stopped before its answer was checked.", metadata={}
+)
 StepFunction = Callable[[TurnState], AsyncIterator[Event]]
 
 
@@ -37,10 +41,11 @@ def plan(turn: TurnState) -> Iterator[StepFunction]:
         yield answered_step
     if turn.input_shields:
         yield partial(look, touchpoint="user-input")
-    while not turn.is_over and not turn.stop_asked:
+    while not turn.is_over and not turn.stop_asked and turn.infer_iters < turn.config.max_infer_iters:
         yield infer
         for call in turn.calls_for_server():
-            yield partial(execute, call=call)
+            if not turn.stop_asked:
+                yield partial(execute, call=call)
         turn.decide()
     turn.is_stopped = turn.stop_asked
     if turn.output_shields and turn.answer is not None:
@@ -57,7 +62,8 @@ async def look(turn: TurnState, touchpoint: str) -> AsyncIterator[Event]:
         if touchpoint == "assistant-output" and turn.answer is not None:
             messages.append({"role": "assistant", "content": turn.answer.content})
         turn.note(span, "input", [to_json(message).decode() for message in messages])
-        violations = []
+        # What a stop kept the shields from seeing is not let out.
+        violations = [UNSEEN] if touchpoint == "assistant-output" else []
         with stopping(turn):
             violations = [found for found in await turn.run_shields(shields, messages) if found is not None]
         blocking = next((found for found in violations if found.violation_level == "error"), None)

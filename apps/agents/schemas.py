@@ -1,5 +1,6 @@
 """Agents, sessions, turns, steps and the events of a turn, as the specification names them."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -79,9 +80,8 @@ class AgentConfig(SpecModel):
             if old is not None and old != getattr(config, name):
                 raise ValueError(f"{name} is deprecated and differs from tool_config.{name}: set only tool_config")
         self.tool_config = config
-        names = [tool.name for tool in self.client_tools or []]
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(tool.name for tool in self.client_tools or []).items():
+            if times > 1:
                 raise ValueError(f"client_tools: two tools are named '{name}'")
         return self
 

@@ -35,7 +35,8 @@ async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
 
 async def answered_step(turn: TurnState) -> AsyncIterator[Event]:
     """Record the caller's answers to the calls the turn waited for, all in one step."""
-    yield _complete(turn, turn.start_step("tool_execution").step_id, turn.tick(), turn.answered_calls, turn.answers)
+    began = turn.waited_since or turn.tick()
+    yield _complete(turn, turn.start_step("tool_execution").step_id, began, turn.answered_calls, turn.answers)
 
 
 def _complete(turn: TurnState, step_id: str, began: Any, calls: list[ToolCall], responses: list[ToolResponse]) -> Event:

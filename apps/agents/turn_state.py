@@ -49,6 +49,7 @@ class TurnState:
     steps: list[schemas.Step] = field(default_factory=list)
     answers: list[ToolResponse] = field(default_factory=list)  # of the calls a resumed turn waited for
     answered_calls: list[ToolCall] = field(default_factory=list)
+    waited_since: datetime | None = None
     is_resumed: bool = False
     infer_iters: int = 0
     usage: Json = field(default_factory=dict)  # tokens of all its inference steps, and the wait for the first one

@@ -1,12 +1,15 @@
 """Columns that hold JSON: plain, or speaking one schema."""
 
 import json
+import re
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
+
+NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")  # an escaped NUL, not an escaped backslash before the word u0000
 
 
 class FastJSONField(models.JSONField):
@@ -20,9 +23,18 @@ class FastJSONField(models.JSONField):
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
         """Return the text the database stores; expressions go Django's way."""
+        value = _without_nul(value)
         if connection.vendor != "sqlite" or value is None or hasattr(value, "as_sql"):
             return super().get_db_prep_value(value, connection, prepared)
         return to_json(value).decode()
+
+
+def _without_nul(value: Any) -> Any:
+    """Return JSON without NUL characters, which no database text can hold; models and tools may write them."""
+    if value is None or hasattr(value, "as_sql"):
+        return value
+    text = to_json(value)
+    return from_json(NUL.sub(rb"\1", text)) if b"\\u0000" in text else value
 
 
 class SchemaField(FastJSONField):

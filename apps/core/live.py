@@ -198,7 +198,10 @@ class RedisLog:
         loop = asyncio.get_running_loop()
         client = self._clients.get(id(loop))
         if client is None or client[0] is not loop:
-            client = self._clients[id(loop)] = (loop, redis.Redis.from_url(self._url))
+            client = self._clients[id(loop)] = (
+                loop,
+                redis.Redis.from_url(self._url, socket_timeout=5, socket_connect_timeout=2),
+            )
         return client[1]
 
     async def append(self, topic: str, events: list[Event]) -> int:

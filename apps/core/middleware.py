@@ -60,8 +60,8 @@ def api_boundary(get_response: Next) -> Next:
                     span.set_status(Status(StatusCode.ERROR, str(error)))
                     span.end()
                 raise
-            _describe(span, request, response)
             if not owned():
+                _describe(span, request, response)
                 span.end()
         response["x-trace-id"] = format(span.get_span_context().trace_id, "032x")
         if ALIAS_PATH.match(request.path):
@@ -97,9 +97,7 @@ def _caller(request: HttpRequest) -> Any:
 
 
 def _describe(span: Span, request: HttpRequest, response: HttpResponseBase) -> None:
-    """Name the span after its operation, or its route; spans that ended were named by who owns them."""
-    if not span.is_recording():
-        return
+    """Name the span after its operation, or its route."""
     match = request.resolver_match
     operation = match.url_name if match else None
     if operation in NAMED_ROOTS:

@@ -9,6 +9,7 @@ from apps.core.errors import BadRequest
 from apps.core.spec import SpecModel
 
 M = TypeVar("M", bound=Model)
+MAX_START = 2**62  # beyond it no database can count
 MAX_PAGE = 10_000  # documented: an unlimited list is cut here and says so by has_more
 
 
@@ -34,6 +35,8 @@ def paginate(
     start = start_index or 0
     if start < 0:
         raise BadRequest(f"start_index: must be 0 or more, not {start}")
+    if start > MAX_START:
+        return PaginatedResponse(data=[], has_more=False, url=url)
     if limit is not None and limit < -1:
         raise BadRequest(f"limit: must be -1 (everything) or more, not {limit}")
     if limit == 0:

@@ -97,13 +97,6 @@ class UserMessage(SpecModel):
     context: InterleavedContent | None = None
 
 
-class SystemMessage(SpecModel):
-    """Instructions that stand before the conversation."""
-
-    role: Literal["system"] = "system"
-    content: InterleavedContent
-
-
 class ToolResponseMessage(SpecModel):
     """What a tool answered, as a message."""
 

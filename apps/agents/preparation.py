@@ -1,0 +1,77 @@
+"""What a turn may call: its model, tools and shields, found before anything is stored."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from django.utils.timezone import now
+
+from apps.agents import schemas
+from apps.agents.models import Session
+from apps.agents.turn_state import TurnState
+from apps.core.errors import BadRequest
+from apps.core.ids import new_id
+from apps.inference import chat
+from apps.inference.schemas import ToolConfig
+from apps.safety import shields
+from apps.tools import runtime as tools
+
+
+async def prepared(
+    session: Session,
+    messages: list[schemas.InputMessage],
+    toolgroups: list[schemas.AgentTool] | None,
+    tool_config: ToolConfig | None,
+    **known: Any,
+) -> TurnState:
+    """Return a turn with everything it may call; raises NotFound or BadRequest before anything is stored."""
+    config = session.agent.agent_config
+    target = await chat.find(config.model)
+    found = await tools.collect(_groups([*(config.toolgroups or []), *(toolgroups or [])]))
+    ready = {
+        shield.shield_id: shield
+        for shield in await shields.find([*(config.input_shields or []), *(config.output_shields or [])])
+    }
+    by_name = {tool.definition.name: tool for tool in found}
+    own = tool_config or config.tool_config or ToolConfig()
+    _check_tools([tool.name for tool in config.client_tools or []] + [tool.definition.name for tool in found], own)
+
+    async def run_shields(ids: list[str], seen: list[Any]) -> list[Any]:
+        return list(await asyncio.gather(*(ready[shield_id].run(seen) for shield_id in ids)))
+
+    async def run_tool(name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        tool = by_name[name]
+        result = await tool.run({"session_id": session.session_id, **arguments, **tool.args})
+        return result.content, result.metadata
+
+    return TurnState(
+        turn_id=known.get("turn_id") or new_id(),
+        session_id=session.session_id,
+        config=config,
+        tool_config=own,
+        input_messages=messages,
+        messages=[],
+        chat=lambda body: chat.stream(target, body),
+        run_shields=run_shields,
+        run_tool=run_tool,
+        server_tools=[tool.definition for tool in found],
+        started_at=now(),
+    )
+
+
+def _check_tools(names: list[str], config: ToolConfig) -> None:
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise BadRequest(f"Two tools are named '{twice}'; a tool's name must be unique within an agent.")
+    choice = config.tool_choice
+    if choice not in ("auto", "required", "none", *names):
+        raise BadRequest(f"tool_config.tool_choice: there is no tool '{choice}'. Tools: {', '.join(names) or 'none'}.")
+
+
+def _groups(groups: list[schemas.AgentTool]) -> dict[str, dict[str, Any]]:
+    """Return group name → arguments; the same group twice is one, its later arguments win."""
+    merged: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        name, args = (group, {}) if isinstance(group, str) else (group.name, group.args)
+        merged[name] = merged.get(name, {}) | args
+    return merged
