@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from apps.agents import history, models, runtime, schemas, turns
+from apps.agents import history, models, preparation, runtime, schemas
 from apps.agents.steps import Call, StepView, asked_call, step_view
 from apps.agents.turn_state import Event, TurnState
 from apps.core import live
@@ -70,7 +70,7 @@ async def say(key: str, config: schemas.AgentConfig, text: str) -> None:
     await stop(trial)
     session = models.Session(session_id=key, agent=models.Agent(agent_config=config))
     message = UserMessage(content=text)
-    state = await turns.prepared(session, [message], None, None)
+    state = await preparation.prepared(session, [message], None, None)
     inputs = [message.model_dump(mode="json", exclude_none=True)]
     state.messages = [*history.replay(trial.past), *history.turn_messages(inputs, [], [])]
     turn = TrialTurn(state.turn_id, text)
