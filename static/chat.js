@@ -11,12 +11,12 @@ const may = "can" in doc.body.dataset, narrow = () => matchMedia("(max-width:110
 doc.addEventListener("live:frame", (event) => {
   const element = event.target, frame = event.detail;
   if ("beside" in element.dataset && frame.k !== "resync") return event.preventDefault();
+  if (element.id === "turns" && (frame.e || frame.k === "resync" || frame.target === "#chat-state")) follow(frame);
   if (element.id === "session-list" && frame.k === "state" && !doc.getElementById("sess-" + frame.v.session_id)) return event.preventDefault();
   if (element.id !== "turns") return;
   if (frame.e === "turn") $("[data-ui=greeting]")?.remove();
   if (has(frame)) return event.preventDefault();
   if (frame.e === "end") finished(doc.querySelector(frame.target));
-  if (frame.e === "end" || frame.e === "done") follow();
 });
 function has(frame) {
   if (frame.e === "turn" || frame.e === "step") {
@@ -32,15 +32,23 @@ function has(frame) {
 }
 const textOf = (step) => $(`[data-live-text="${CSS.escape(step)}"]`);
 
-// The pane beside follows the newest turn until the reader picks another
-let following = !new URLSearchParams(location.search).has("turn"), followAt;
-function follow() {
-  if (!following || followAt || narrow()) return;
+// The pane beside follows the newest turn, and the step picked in it, until the reader picks another turn. What a step
+// wrote is stored about a second after it began: a running turn is asked for once more then.
+const asked = new URLSearchParams(location.search).get("turn");
+let following = !asked || isLast(asked), picked = "", followAt = 0, followedAt = 0;
+function isLast(turn) { return [...doc.querySelectorAll("[data-ui=turn]")].pop()?.id === "turn-" + turn; }
+function follow(frame) {
+  if (frame?.e === "turn" && !doc.getElementById(frame.id)) picked = "";
+  if (!following || followAt || (narrow() && !$("#side[data-on]"))) return;
   followAt = setTimeout(() => {
     followAt = 0;
-    const bar = $("#side .bar");
-    if (bar && bar.dataset.paneIs !== "agent") htmx.ajax("GET", `${location.pathname}side/?pane=${bar.dataset.paneIs}`, { target: "#side" });
-  }, 400);
+    followedAt = Date.now();
+    const pane = $("#side .bar")?.dataset.paneIs;
+    if (!pane || pane === "agent") return;
+    const turn = picked && `&turn=${$("#side .bar").dataset.paneOf}&step=${picked}`;
+    htmx.ajax("GET", `${location.pathname}side/?pane=${pane}${turn}`, { target: "#side", swap: "morph:innerHTML" });
+    if (frame?.e === "step") setTimeout(follow, 1300);
+  }, Math.max(100, followedAt + 1000 - Date.now()));
 }
 
 // One announcement for each finished answer
@@ -177,6 +185,7 @@ function show(name) {
     if (tab.dataset.show === name) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
   }
   if (name === "chat" && atEnd) toEnd();
+  if (name === "side") follow();
 }
 function raw(button) {
   const answer = doc.getElementById(button.dataset.raw), on = button.getAttribute("aria-pressed") !== "true";
@@ -195,7 +204,8 @@ doc.addEventListener("click", (event) => {
   if ("show" in data) { event.preventDefault(); show(data.show); }
   if ("side" in data && doc.getElementById("side")) {
     event.preventDefault();
-    following = false;
+    following = isLast(data.side.replace("?turn=", ""));
+    picked = "";
     htmx.ajax("GET", location.pathname + "side/" + data.side, { target: "#side" });
     if (narrow()) show("side");
   }
@@ -223,6 +233,7 @@ function walk(event, row) {
 }
 doc.addEventListener("click", (event) => {
   const row = event.target.closest("#side [role=row]");
+  if (row) picked = row.dataset.step || "";
   if (row && !event.target.closest("a")) $("a", row)?.click();
 });
 // Enter on a row of the inbox leads into its card; the browser would take the focus away again for the #
@@ -238,6 +249,7 @@ function settle() {
   wind();
 }
 for (const name of ["live:painted", "htmx:afterSettle"]) doc.addEventListener(name, settle);
+doc.addEventListener("live:painted", (event) => event.target.id === "turns" && follow()); // polled, or caught up
 settle();
 fit();
 })();

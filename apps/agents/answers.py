@@ -115,6 +115,8 @@ def _fill(form: CallForm, data: Mapping[str, str]) -> None:
             slot.is_wrong = any(error.startswith(starts) for error in form.errors)
     elif form.as_json:
         form.errors = json_errors(form.text)
+    elif not form.text.strip():
+        form.errors = ["Write what the tool answers: the model reads this text."]
 
 
 def _typed_text(data: Mapping[str, str], name: str) -> str:
@@ -162,7 +164,7 @@ def _response(call: CallForm, failed: bool) -> dict[str, Any]:
     if failed:
         return answer | {"content": call.text or "The tool failed.", "metadata": {"error": True}}
     content = to_json(_object_of(call)).decode() if call.slots else call.text
-    return answer | {"content": content or "Done."}
+    return answer | {"content": content}
 
 
 def who_answered(turn: models.Turn) -> str:

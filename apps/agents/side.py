@@ -8,7 +8,7 @@ from django.http import QueryDict
 from django.utils.timezone import now
 
 from apps.agents import models
-from apps.agents.steps import StepView
+from apps.agents.steps import StepView, open_step
 from apps.agents.transcript import TurnView
 
 PANES = {"steps": "Steps", "json": "Turn JSON", "agent": "Agent"}
@@ -24,6 +24,7 @@ class Bar:
     width: str
     is_chosen: bool
     after_s: float
+    open_s: float = 0
 
 
 def context(session: models.Session, query: QueryDict, turns: list[TurnView]) -> dict[str, Any]:
@@ -57,12 +58,22 @@ def _chosen(session: models.Session, turn_id: str, turns: list[TurnView]) -> Tur
 def _time_line(turn: TurnView, step_id: str) -> dict[str, Any]:
     begin, end = turn.row.started_at, turn.row.completed_at or now()
     whole = max((end - begin).total_seconds(), 0.001)
-    steps = turn.steps
+    steps = turn.steps + _begun(turn)
     chosen = next((step for step in steps if step.step_id == step_id), None)
-    chosen = chosen or next((step for step in reversed(steps) if step.has_body), None)
+    chosen = chosen or next((step for step in reversed(steps) if step.has_body or step.is_open), None)
     bars = [_bar(step, begin, end, whole, is_chosen=step is chosen) for step in steps]
     picked = next((bar for bar in bars if bar.is_chosen), None)
     return {"bars": bars, "picked": picked, "whole_s": whole}
+
+
+def _begun(turn: TurnView) -> list[StepView]:
+    """Return the step that runs and of which nothing is stored but that the ones before it are over."""
+    if not turn.is_running or any(step.is_open for step in turn.steps):
+        return []
+    last = turn.steps[-1] if turn.steps else None
+    kind = "tool_execution" if last and last.kind == "inf" and last.calls else "inference"
+    step_id = (turn.row.partial or {}).get("step_id") or "open"
+    return [open_step(turn.row.turn_id, step_id, kind, started_at=turn.idle_since)]
 
 
 def _bar(step: StepView, begin: datetime, end: datetime, whole: float, *, is_chosen: bool) -> Bar:
@@ -70,4 +81,4 @@ def _bar(step: StepView, begin: datetime, end: datetime, whole: float, *, is_cho
     length = max(((step.completed_at or end) - step.started_at).total_seconds(), 0)
     width = min(max(length / whole * 100, THINNEST), 100)
     x = min(start / whole * 100, 100 - width)
-    return Bar(step, f"{max(x, 0):.2f}%", f"{width:.2f}%", is_chosen, start)
+    return Bar(step, f"{max(x, 0):.2f}%", f"{width:.2f}%", is_chosen, start, length)

@@ -116,9 +116,12 @@ def _inference(details: dict[str, Any], facts: dict[str, Any], common: dict[str,
     common["state"] = (
         State("wait", "triangle-alert", "Out of tokens") if said["stop_reason"] == "out_of_tokens" else None
     )
-    return StepView(
-        **common, calls=calls, text=text_of(said["content"]), stop_reason=STOP_REASONS.get(said["stop_reason"], "")
-    )
+    # A call that was asked for did end by itself, whatever became of the turn.
+    ended = "" if calls else str(facts.get("ended") or "")
+    if ended:
+        common["state"] = STOPPED if ended == "Stopped" else State("err", "circle-x", ended)
+    reason = ended or STOP_REASONS.get(said["stop_reason"], "")
+    return StepView(**common, calls=calls, text=text_of(said["content"]), stop_reason=reason)
 
 
 def _tool(details: dict[str, Any], facts: dict[str, Any], common: dict[str, Any]) -> StepView:

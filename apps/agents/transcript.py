@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -55,13 +56,24 @@ class Paper:
 
 def _stored(row: models.Turn) -> Iterator[StepView]:
     """Yield the stored steps; a shield right after the model looks at its answer, any other at what came in."""
-    before, answered_at = "", row.answered_at
-    for step in row.steps.all():
+    before, answered_at, stored = "", row.answered_at, list(row.steps.all())
+    for step in stored:
         known = {"touchpoint": "assistant-output" if before == "inference" else "user-input"}
         if answered_at and step.step_type == "tool_execution" and step.started_at >= answered_at:
             known["answered_by"], answered_at = row.answered_by, None
+        if step is stored[-1]:
+            known["ended"] = _cut_short(row, step)
         yield step_view(step.details, known | step.facts)
         before = step.step_type
+
+
+def _cut_short(row: models.Turn, last: models.Step) -> str:
+    """Return what ended the last step when it was not the model; the API has no word for it."""
+    if row.status == models.Status.CANCELLED:
+        return "Stopped"
+    if row.status == models.Status.FAILED and last.facts.get("is_partial"):
+        return "Server stopped" if row.error.startswith("The server") else "Failed"
+    return ""
 
 
 class Painted(NamedTuple):
@@ -116,7 +128,12 @@ class TurnView:
         # Only a step with text is known to be the model's; another open step is painted by the events that replay.
         if row.status != models.Status.RUNNING or not partial.get("text"):
             return []
-        return [open_step(row.turn_id, partial["step_id"], "inference", started_at=row.started_at)]
+        return [open_step(row.turn_id, partial["step_id"], "inference", started_at=self.idle_since)]
+
+    @property
+    def idle_since(self) -> datetime:
+        """When the last stored step ended: the one that runs began then."""
+        return max((step.completed_at for step in self.row.steps.all()), default=self.row.started_at)
 
     @property
     def icons(self) -> list[StepView]:
@@ -183,7 +200,7 @@ class TurnView:
     def tokens_per_s(self) -> float | None:
         """How fast the model wrote, over the inference steps that told their tokens."""
         told = [step for step in self.steps if step.kind == "inf" and step.facts.get("output_tokens") and step.seconds]
-        seconds = sum((step.seconds or 0) - (step.facts.get("first_token_ms") or 0) / 1000 for step in told)
+        seconds = sum(step.seconds or 0 for step in told)
         tokens = sum(step.facts["output_tokens"] for step in told)
         return tokens / seconds if seconds > TOO_SHORT_S else None
 

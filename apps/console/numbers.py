@@ -63,8 +63,11 @@ def p95(seconds: list[float]) -> float | None:
 
 
 def _times(turns: QuerySet[Turn]) -> Times:
-    """Return when turns began and how long they took; those that waited for a person are left out."""
-    ended = turns.filter(completed_at__isnull=False, waiting_since=None).order_by("-id")
+    """Return when turns began and how long they took: those that waited for a person, were stopped or failed say
+    nothing of how fast the server answers."""
+    ended = turns.filter(
+        status=Status.COMPLETED, completed_at__isnull=False, waiting_since=None, answered_at=None
+    ).order_by("-id")
     pairs = list(ended.values_list("started_at", "completed_at")[:TIMED])
     return [(start, (end - start).total_seconds()) for start, end in sorted(pairs) if end is not None]
 

@@ -18,8 +18,9 @@ class Spark:
 
 def spark(values: Sequence[float | None], words: str) -> Spark | None:
     """Return the line through the values; None when there is nothing to see."""
-    highest = max((value for value in values if value is not None), default=0)
-    if not highest or len(values) < 2:
+    known = [value for value in values if value is not None]
+    highest = max(known, default=0)
+    if not highest or len(known) < 2:  # a lone point is no line: the number beside it says it all
         return None
     step = WIDTH / (len(values) - 1)
     runs = _runs([None if value is None else (at * step, _height(value / highest)) for at, value in enumerate(values)])

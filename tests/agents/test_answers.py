@@ -49,6 +49,11 @@ def test_text_is_sent_as_it_is() -> None:
     assert sent(asked({"text": "Rain, {maybe"}))["content"] == "Rain, {maybe"
 
 
+def test_an_empty_result_is_not_sent() -> None:
+    assert asked({"text": " "}).errors
+    assert not asked({"text": "", "action": "error"}).errors
+
+
 def test_json_is_checked_only_when_it_is_promised() -> None:
     assert asked({"text": "{", "as": "json"}).errors
     assert not asked({"text": "{", "as": "text"}).errors

@@ -70,7 +70,15 @@ def test_numbers_are_those_of_the_last_day(session: Any) -> None:
 
     assert (numbers.turns, numbers.failed, numbers.tokens) == (2, 1, 120)
     assert numbers.error_rate == 0.5
-    assert numbers.p95_s == 8
+    assert numbers.p95_s == 2
+
+
+def test_the_turn_time_leaves_out_what_waited_for_a_person(session: Any) -> None:
+    start = now() - timedelta(minutes=5)
+    turn(session, started_at=start, completed_at=start + timedelta(seconds=2))
+    turn(session, started_at=start, completed_at=now(), answered_at=now(), answered_by="Ana")
+
+    assert overview().numbers.p95_s == 2
 
 
 def test_a_line_shows_the_hours_and_leaves_gaps(session: Any) -> None:

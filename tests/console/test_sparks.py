@@ -22,3 +22,4 @@ def test_nothing_to_see_is_no_line() -> None:
     assert spark([0, 0, 0], "Turns") is None
     assert spark([], "Turns") is None
     assert spark([None, None], "Turns") is None
+    assert spark([None, 3, None], "Time") is None
