@@ -34,12 +34,24 @@ class Refused(Exception):
     """The address is not a public one."""
 
 
+# Private wherever they are used: site-local addresses (deprecated), and a network's own NAT64 (RFC 8215).
+LOCAL = (ipaddress.IPv6Network("fec0::/10"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+# IPv6 that carries an IPv4 address in its last 32 bits: ::a.b.c.d and what a NAT64 translates (RFC 4291, 6052).
+CARRIERS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+
+
 def is_public(address: str) -> bool:
     """Return whether an IP address is reachable by the whole world; IPv4 inside IPv6 is looked at as IPv4."""
     ip: Any = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
+        if any(ip in net for net in LOCAL):
+            return False
+        ip = ip.ipv4_mapped or ip.sixtofour or _carried(ip) or ip
     return bool(ip.is_global) and not ip.is_multicast
+
+
+def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if any(ip in net for net in CARRIERS) else None
 
 
 class PublicOnly(httpcore2.AsyncNetworkBackend):

@@ -20,6 +20,23 @@ PRIVATE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "::1", "::", "::127.0.0.1", "::10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
+        "64:ff9b::10.0.0.1", "64:ff9b:1::1", "2002:a00:1::", "fec0::1", "feff::1", "fe80::1%eth0", "fc00::1",
+        "ff02::1", "169.254.169.254",
+    ],
+)  # fmt: skip
+def test_an_address_of_a_machine_or_a_network_is_not_public(address: str) -> None:
+    assert not door.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "::1.1.1.1"])
+def test_an_address_of_the_world_is_public(address: str) -> None:
+    assert door.is_public(address)
+
+
 @pytest.mark.parametrize("url", PRIVATE)
 async def test_private_addresses_are_refused_however_they_are_spelt(url: str) -> None:
     with pytest.raises((BadRequest, ProviderError)) as refused:
