@@ -4,9 +4,11 @@ Raw HTML stays text, images become links, code is coloured by classes. The sanit
 above it cannot put a script into a page.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from itertools import islice
 
 import nh3
 from django.utils.html import format_html
@@ -38,6 +40,7 @@ ATTRIBUTES = {
 SCHEMES = {"http", "https", "mailto"}
 COLOUR_LIMIT = 40_000  # characters of one code block; colouring more costs more than it tells
 PLAIN_LIMIT = 200_000  # characters; a longer text is shown as it was written: reading it would take seconds
+LINE_END = re.compile(r"\r\n|\r|\n")
 OPEN_LIMIT = 20_000  # an open tail this long is handed over as it is, so that streaming never re-reads a whole answer
 
 
@@ -60,8 +63,9 @@ def split_blocks(text: str) -> tuple[str, str]:
     if len(tops) < 2:
         return ("", text) if len(text) < OPEN_LIMIT else (text, "")
     first_open = tops[-1].map[0] if tops[-1].map else 0
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[:first_open]), "".join(lines[first_open:])
+    # The parser counts these three as line ends and no others; str.splitlines has eight more.
+    cut = next(islice(LINE_END.finditer(text), first_open - 1, None)).end() if first_open else 0
+    return text[:cut], text[cut:]
 
 
 @lru_cache(maxsize=1)

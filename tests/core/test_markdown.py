@@ -106,6 +106,20 @@ def test_only_the_last_block_stays_open(text: str, finished: str) -> None:
     assert split_blocks(text) == (finished, text[len(finished) :])
 
 
+@pytest.mark.parametrize("mark", ["\f", "\v", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_line_ends_of_markdown_count(mark: str) -> None:
+    first = f"One{mark}more{mark}and more\n\n"
+
+    assert split_blocks(first + "Two") == (first, "Two")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_end_of_markdown_counts(end: str) -> None:
+    first = f"One{end}more{end}{end}"
+
+    assert split_blocks(first + "Two") == (first, "Two")
+
+
 def test_blocks_rendered_as_they_finish_equal_the_whole() -> None:
     text = "# T\n\nA *b* c\n\n1. x\n2. y\n\n```js\nlet a\n```\n\nEnd"
     done, shown = "", ""
