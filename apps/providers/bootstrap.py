@@ -31,7 +31,7 @@ def _ensure_openai(address: str, key: str) -> None:
         row = Provider(provider_id=OPENAI, provider_type="remote::openai", from_environment=True)
     elif not row.from_environment:
         return  # an operator made this one by hand: it is theirs
-    elif row.config.get("base_url") == address and row.secrets.get("api_key", "") == key:
+    elif row.config.get("base_url") == address and row.readable_secrets.get("api_key", "") == key:
         return
     row.config = row.config | {"base_url": address}
     row.keep_secrets({"api_key": key})

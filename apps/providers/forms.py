@@ -53,6 +53,7 @@ class ProviderForm(forms.Form):
 
     def __init__(self, *args: Any, row: Provider, **options: Any) -> None:
         self.row = row
+        self.kept = row.readable_secrets
         self.config_type: type[Config] = types.backend(row.api, row.provider_type).Config
         options["initial"] = {"provider_id": row.provider_id, **row.config}
         super().__init__(*args, **options)
@@ -60,19 +61,30 @@ class ProviderForm(forms.Form):
             del self.fields["provider_id"]  # models are addressed by it
         for name, info in self.config_type.model_fields.items():
             self.fields[name] = self._field(name, info)
-            if name in self.row.secrets_set:
+            if name in self.kept:
                 self.fields[REMOVE + name] = forms.BooleanField(
                     required=False, label=f"Remove the stored {_words(name)}"
                 )
 
     def _field(self, name: str, info: FieldInfo) -> forms.Field:
         if name in self.config_type.secret_names():
-            kept = "Set; leave it empty to keep it. " if name in self.row.secrets_set else ""
+            state = self._state_of(name)
             widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
             return forms.CharField(
-                required=False, label=_label(name), help_text=kept + (info.description or ""), widget=widget, strip=True
+                required=False,
+                label=_label(name),
+                help_text=state + (info.description or ""),
+                widget=widget,
+                strip=True,
             )
         return field_of(name, info)
+
+    def _state_of(self, secret: str) -> str:
+        if secret in self.kept:
+            return "Set; leave it empty to keep it. "
+        if secret in self.row.secrets_set:
+            return "It cannot be read because SECRET_KEY has changed: enter it again. "
+        return ""
 
     def clean_provider_id(self) -> str:
         """Refuse a name that is taken."""
@@ -108,14 +120,13 @@ class ProviderForm(forms.Form):
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets to keep: new ones, and stored ones that nobody removed."""
-        kept = self.row.secrets if self.row.sealed else {}
         secrets = {}
         for name in self.config_type.secret_names():
             new = self.cleaned_data.get(name)
             if new:
                 secrets[name] = str(new)
-            elif name in kept and not self.cleaned_data.get(REMOVE + name):
-                secrets[name] = kept[name]
+            elif name in self.kept and not self.cleaned_data.get(REMOVE + name):
+                secrets[name] = self.kept[name]
         return secrets
 
     def save(self) -> Provider:

@@ -6,7 +6,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.timezone import now
 
-from apps.core.errors import NotFound
+from apps.core.errors import NotFound, ProviderError
 from apps.core.fields import FastJSONField
 from apps.providers import secrets
 
@@ -90,6 +90,14 @@ class Provider(models.Model):
     def secrets(self) -> dict[str, str]:
         """The secrets in the clear, for building the backend; raises ProviderError when they cannot be read."""
         return secrets.unseal(self.sealed, self.provider_id)
+
+    @property
+    def readable_secrets(self) -> dict[str, str]:
+        """The secrets in the clear, none when SECRET_KEY has changed: for whoever is about to enter new ones."""
+        try:
+            return self.secrets
+        except ProviderError:
+            return {}
 
     def keep_secrets(self, values: dict[str, str]) -> None:
         """Replace the stored secrets; the row still has to be saved."""

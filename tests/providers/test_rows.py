@@ -7,6 +7,7 @@ from django.core.checks import run_checks
 
 from apps.core.errors import BadRequest, NotFound, ProviderError
 from apps.providers import bootstrap, checks, instances, secrets, types
+from apps.providers.forms import ProviderForm
 from apps.providers.models import Health, Provider
 from tests import build
 
@@ -45,6 +46,29 @@ def test_secrets_of_another_key_are_told_to_be_lost(settings: Any) -> None:
     with pytest.raises(ProviderError, match="'far' cannot be read because SECRET_KEY has changed"):
         secrets.unseal(sealed, "far")
     assert secrets.names(sealed) == ["api_key"]
+
+
+def test_a_provider_whose_secrets_are_lost_is_repaired_by_its_form(settings: Any) -> None:
+    row = far()
+    settings.SECRET_KEY = "another"
+
+    opened = ProviderForm(row=row)
+    assert "enter it again" in opened.fields["api_key"].help_text
+    assert "remove_api_key" not in opened.fields
+
+    sent = ProviderForm({"base_url": "http://127.0.0.1:9/v1", "api_key": "new"}, row=row)
+    assert sent.is_valid(), sent.errors
+    assert sent.save().secrets == {"api_key": "new"}
+
+
+def test_a_start_with_another_key_gives_the_environments_provider_its_secret_again(settings: Any) -> None:
+    settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = "http://127.0.0.1:9/v1", KEY
+    bootstrap.ensure()
+    settings.SECRET_KEY = "another"
+
+    bootstrap.ensure()
+
+    assert Provider.objects.get(provider_id="openai").secrets == {"api_key": KEY}
 
 
 def test_no_secret_stores_nothing() -> None:
