@@ -52,7 +52,11 @@ async def watched(turn: models.Turn, last_event_id: str) -> AsyncIterator[bytes]
         number = turn.live_from
         for frame in await db.read(_before_resume, turn.pk, told):
             yield frame
-    is_open = not turn.is_over or await _is_kept(turn, number)
+    if turn.is_over and not await _is_kept(turn, number):
+        for frame in (await db.read(_stored, turn.pk, told))[0]:
+            yield frame
+        return
+    is_open = True
     while is_open:
         async for frame in _followed(turn, number, told):
             yield frame
@@ -62,9 +66,6 @@ async def watched(turn: models.Turn, last_event_id: str) -> AsyncIterator[bytes]
         number = await live.head(turn.session.topic)
         stored, is_open = await db.read(_stored, turn.pk, told)
         for frame in stored:
-            yield frame
-    if turn.is_over:
-        for frame in (await db.read(_stored, turn.pk, told))[0]:
             yield frame
 
 
