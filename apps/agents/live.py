@@ -75,7 +75,10 @@ async def _may_watch(user: Any, topic: str) -> bool:
 
 
 async def _may_try(user: Any, topic: str) -> bool:
-    return bool(user.is_authenticated and user.can("operator"))
+    """A trial is watched by the operator whose it is."""
+    return bool(user.is_authenticated and user.can("operator")) and topic.startswith(
+        trial.topic_of(trial.name_of(user.pk, ""))
+    )
 
 
 async def _may_watch_session(user: Any, topic: str) -> bool:
@@ -236,7 +239,7 @@ async def _turn_resumed(event: Event, session_id: str) -> Frames:
 
 
 async def _trial_start(event: Event, key: str) -> Frames:
-    html = _trial_turn(key, event["turn_id"])
+    html = await _trial_turn(key, event["turn_id"])
     return [
         {
             "k": "html",
@@ -250,12 +253,15 @@ async def _trial_start(event: Event, key: str) -> Frames:
 
 
 async def _trial_end(event: Event, key: str) -> Frames:
-    return [{"k": "html", "e": "end", "target": f"#turn-{event['turn_id']}", "h": _trial_turn(key, event["turn_id"])}]
+    html = await _trial_turn(key, event["turn_id"])
+    return [{"k": "html", "e": "end", "target": f"#turn-{event['turn_id']}", "h": html}]
 
 
-def _trial_turn(key: str, turn_id: str) -> str:
-    turn = next((turn for turn in trial.trial_of(key).turns if turn.turn_id == turn_id), None)
-    return render_to_string("agents/_trial_turn.html", {"turn": turn}) if turn else ""
+async def _trial_turn(key: str, turn_id: str) -> str:
+    turn = await trial.turn_of(key, turn_id)
+    if turn is None:
+        return ""
+    return await _away(len(turn.answer), render_to_string, "agents/_trial_turn.html", {"turn": turn})
 
 
 _PAINTERS: dict[str, Callable[[Event, str], Awaitable[Frames]]] = {

@@ -1,5 +1,7 @@
 """The pane beside the agent form: talk with the configuration as it stands, saved or not."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
@@ -17,7 +19,7 @@ PART = "agents/_trial_note.html"
 @requires("operator")
 async def trial_say(request: HttpRequest, key: str) -> HttpResponse:
     """Send a message to the configuration in the form; what is wrong with either is said in the pane."""
-    text = request.POST.get("trial_message", "").strip()
+    text = request.POST.get("trial_message", "").replace("\0", "").strip()
     form = await db.read(_checked_form, request)
     if not text or not form.is_valid() or form.config is None:
         wrong = [
@@ -26,9 +28,9 @@ async def trial_say(request: HttpRequest, key: str) -> HttpResponse:
         said = "; ".join(wrong) or "Write a message."
         return render(request, PART, {"refusal": said}, status=422)
     try:
-        await trial.say(key, form.config, text)
+        await trial.say(trial.name_of(request.user.pk, key), form.config, text)
     except ConsoleError as error:
-        return render(request, PART, {"refusal": error.detail}, status=422)
+        return render(request, PART, {"refusal": error.detail}, status=409 if error.status == 409 else 422)
     answer = render(request, PART, {})
     answer["HX-Trigger"] = "trial-sent"
     return answer
@@ -44,4 +46,10 @@ def _checked_form(request: HttpRequest) -> AgentForm:
 @requires("operator")
 def trial_turns(request: HttpRequest, key: str) -> HttpResponse:
     """Show the conversation so far: what a page without a socket asks for."""
-    return render(request, "agents/_trial_turns.html", {"trial": trial.trial_of(key), "trial_key": key})
+    return render(request, "agents/_trial_turns.html", pane(request, key))
+
+
+def pane(request: HttpRequest, key: str) -> dict[str, Any]:
+    """Return what the pane prints of a person's trial."""
+    name = trial.name_of(request.user.pk, key)
+    return {"trial": trial.trial_of(name), "trial_key": key, "trial_topic": trial.topic_of(name)}

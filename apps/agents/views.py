@@ -22,6 +22,7 @@ from apps.agents.forms import AgentForm
 from apps.agents.session_views import agent_or_404, chat_url, may_operate
 from apps.agents.starters import STARTERS
 from apps.agents.transcript import tokens_of
+from apps.agents.trial_views import pane
 from apps.core import once
 from apps.core.keyset import page_of
 
@@ -73,7 +74,7 @@ def _form_page(request: HttpRequest, initial: dict[str, Any], context: dict[str,
     if request.method == "POST" and form.is_valid() and form.config:
         return redirect(chat_url(_create(request, form.config, context.get("origin"))))
     status = 422 if form.is_bound else 200
-    context |= {"trial_key": request.POST.get("trial_key") or uuid4().hex}
+    context |= pane(request, request.POST.get("trial_key", "")[:40] or uuid4().hex)
     return render(request, "agents/agent_form.html", context | {"form": form, "starters": STARTERS}, status=status)
 
 
@@ -106,6 +107,7 @@ def agent_detail(request: HttpRequest, agent_id: str) -> HttpResponse:
     if agent is None:
         return _tombstone(request, agent_id)
     line = AuditLine.objects.filter(kind="agent", object_id=agent_id, action="create").first()
+    copied_from = (line.detail or {}).get("copied_from") if line else None
     sessions, _ = conversation.sessions_of(agent)
     context = {
         "agent": agent,
@@ -113,7 +115,8 @@ def agent_detail(request: HttpRequest, agent_id: str) -> HttpResponse:
         "config_json": agent.as_schema().model_dump(mode="json", exclude_none=True),
         "usage": _usage(agent),
         "session_rows": sessions[:SHOWN_SESSIONS],
-        "origin_id": (line.detail or {}).get("copied_from") if line else None,
+        "origin_id": copied_from,
+        "origin": models.Agent.objects.filter(agent_id=copied_from).first() if copied_from else None,
         "model_state": _model_state(agent),
         "delete_text": _what_goes(agent),
         "can_operate": may_operate(request),
@@ -151,7 +154,7 @@ def _what_goes(agent: models.Agent) -> str:
     named = ", ".join(f"“{name}”" for name in names)
     rest = f" and {count - NAMED_SESSIONS} more" if count > NAMED_SESSIONS else ""
     sessions = "1 session goes" if count == 1 else f"{count} sessions go"
-    return f"{sessions} with it: {named}{rest}. Traces stay."
+    return f"{sessions} with it: {named}{rest}."
 
 
 def _tombstone(request: HttpRequest, agent_id: str) -> HttpResponse:

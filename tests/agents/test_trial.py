@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import AsyncClient
 
 from apps.agents import live as session_live
 from apps.agents import models, trial
 from apps.agents.schemas import AgentConfig
 from apps.core import db, live
+from apps.core.errors import Conflict
 from tests import build
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,10 +36,8 @@ def played(scripted: Callable[..., str]) -> Play:
 async def said(key: str, model: str, text: str = "Hello", **config: Any) -> trial.TrialTurn:
     """Say something and wait for the end."""
     await trial.say(key, AgentConfig.model_validate(build.config(model=model, **config)), text)
-    conversation = trial.trial_of(key)
-    assert conversation.task is not None
-    await conversation.task
-    return conversation.turns[-1]
+    await trial._running[key].task
+    return trial.trial_of(key).turns[-1]
 
 
 async def test_a_configuration_answers_and_nothing_is_stored(played: Play) -> None:
@@ -98,8 +98,8 @@ async def test_who_watches_sees_it_word_by_word(played: Play) -> None:
 
 async def test_the_pane_refuses_what_the_form_would_refuse(played: Play) -> None:
     model = await played("Hi.")
-    browser = AsyncClient()
-    await browser.aforce_login(await db.write(build.user, "operator"), backend=BACKEND)
+    browser, person = AsyncClient(), await db.write(build.user, "operator")
+    await browser.aforce_login(person, backend=BACKEND)
     form = {"model": model, "instructions": "", "trial_message": "Hello"}
 
     refused = await browser.post("/agents/try/k8/say/", form | {"toolgroups": "mcp::nowhere"})
@@ -108,8 +108,50 @@ async def test_the_pane_refuses_what_the_form_would_refuse(played: Play) -> None
     assert refused.status_code == 422
     assert "mcp::nowhere" in refused.content.decode()
     assert fine["HX-Trigger"] == "trial-sent"
-    task = trial.trial_of("k8").task
-    assert task is not None
-    await task
+    run = trial._running.get(trial.name_of(person.pk, "k8"))
+    if run is not None:
+        await run.task
     page = await browser.get("/agents/try/k8/")
     assert "Hi." in page.content.decode()
+
+
+async def test_another_process_goes_on_with_the_conversation(played: Play) -> None:
+    model = await played("First line.", {"text": "a b c d e f g h", "pace_s": 0.2}, "Third line.")
+    await said("k9", model)
+    config = AgentConfig.model_validate(build.config(model=model))
+    await trial.say("k9", config, "Go on")
+    elsewhere = trial._running.pop("k9")  # as if another process had it: this one knows only what the cache tells
+    trial._running["k9-elsewhere"] = elsewhere
+
+    shown = await trial.turn_of("k9", elsewhere.state.turn_id)
+    assert shown is not None
+    assert not shown.is_over
+
+    async def look_there() -> None:
+        while not await cache.aget(trial._asked_to_stop("k9")):
+            await asyncio.sleep(0.01)
+        trial._end(elsewhere)
+
+    other = asyncio.create_task(look_there())
+    turn = await said("k9", model)
+    await other
+
+    assert turn.answer == "Third line."
+    assert [turn.is_over for turn in trial.trial_of("k9").turns] == [True, True, True]
+
+
+async def test_two_messages_at_once_are_not_answered_at_once(played: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = await played({"text": "slow", "delay_s": 5})
+    monkeypatch.setattr(trial, "WAIT_S", 0.2)
+    await cache.aset(trial._busy("k10"), 1, 5)
+
+    with pytest.raises(Conflict, match="still being answered"):
+        await trial.say("k10", AgentConfig.model_validate(build.config(model=model)), "Hello")
+
+
+async def test_a_trial_is_its_operators_own() -> None:
+    one, other = await db.write(build.user, "operator"), await db.write(build.user, "operator", username="other")
+    topic = trial.topic_of(trial.name_of(one.pk, "k11"))
+
+    assert await session_live._may_try(one, topic)
+    assert not await session_live._may_try(other, topic)
