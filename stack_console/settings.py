@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 # What pages pass through. The REST API has a handler of its own (stack_console/asgi.py): its hot path takes no thread
 # hop for sessions and cookies it does not use.
 MIDDLEWARE = [
+    "apps.console.health.probes",
     "apps.core.middleware.page_boundary",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -121,7 +122,13 @@ if REDIS_URL:
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # By default Django keeps 300 entries and drops a third of them at once: rates of keys and sent forms would go.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 20_000},
+        }
+    }
 
 # Providers: what can run, by Llama Stack's names; what does run are rows (apps.providers)
 PROVIDER_TYPES: dict[str, dict[str, str]] = {

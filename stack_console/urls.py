@@ -1,16 +1,14 @@
-"""Every address of the console: REST, pages, admin, health."""
+"""Every address of the console: REST, pages, admin. Probes are answered before (apps.console.health)."""
 
 from django.contrib import admin
 from django.urls import include, path
 
-from apps.console import health, reference
+from apps.console import reference
 from stack_console.api import api, document
 
 urlpatterns = [
     path("", include("apps.console.urls")),  # before the API, whose own root answers 404
     path("", api.urls),
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
     path("docs/api/", reference.api_reference, {"document": document}, name="api-reference"),
     path("admin/", admin.site.urls),
     path("", include("apps.accounts.urls")),

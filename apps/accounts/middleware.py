@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.core import db
 from apps.core.middleware import is_api
 
-ALWAYS_OPEN = ("/static/", "/healthz", "/readyz", "/favicon.ico")
+ALWAYS_OPEN = ("/static/", "/favicon.ico")
 API_DOCUMENT = "/openapi.json"
 OPEN_TO_STRANGERS = ("/login/", "/invite/", "/setup/")
 
