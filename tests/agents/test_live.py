@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
 
 from apps.agents import live as session_live
-from apps.core import db, live
+from apps.core import db, live, markdown
 from apps.core.consumers import LiveConsumer
 from tests import build
 from tests.agents import past
@@ -61,10 +62,12 @@ async def test_text_is_sent_as_text_and_a_finished_block_once_as_html() -> None:
 
 async def test_a_long_text_is_read_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
-    render = session_live.markdown.render
-    monkeypatch.setattr(
-        session_live.markdown, "render", lambda text: threads.append(threading.current_thread().name) or render(text)
-    )
+
+    def render(text: str) -> str:
+        threads.append(threading.current_thread().name)
+        return text
+
+    monkeypatch.setattr(markdown, "render", render)
     await begun("s-long")
 
     await written("s-long", "Short.\n\nNext", 0)
@@ -163,7 +166,7 @@ async def sockets() -> AsyncIterator[Any]:
 
     async def connect(user: Any) -> WebsocketCommunicator:
         socket = WebsocketCommunicator(LiveConsumer.as_asgi(), "/ws/live/")
-        socket.scope["user"] = user
+        socket.scope |= {"user": user, "session": SessionStore()}
         opened.append(socket)
         assert (await socket.connect())[0] == (not isinstance(user, AnonymousUser))
         return socket

@@ -198,7 +198,7 @@ async def test_a_reader_who_leaves_ends_the_generation(model: str) -> None:
 async def test_the_older_prefix_answers_the_same(api: Api, scripted: Callable[..., str]) -> None:
     model = await db.write(scripted, "Yes.")
 
-    answer = await api.post("/v1/openai/v1/chat/completions", json={"model": model, "messages": HI})
+    answer = await api.post("/v1/chat/completions", json={"model": model, "messages": HI})
     listed = (await api.get("/v1/openai/v1/models")).json()
 
     assert answer.json()["choices"][0]["message"]["content"] == "Yes."
@@ -267,3 +267,15 @@ async def test_the_openai_client_reads_embeddings(client_for: Callable[..., Api]
     made = await client.embeddings.create(model=await vectors_model(), input=["a"])
 
     assert len(made.data[0].embedding) == 8
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_grammar_where_none_is_taken_is_not_built_in(api: Api, model: str, stream: bool) -> None:
+    grammar = {"type": "grammar", "bnf": {"grammar": 'root ::= "yes"'}}
+    body = {"model": model, "messages": HI, "stream": stream, "response_format": grammar}
+
+    answer = await api.post("/v1/chat/completions", json=body)
+
+    assert answer.status_code == 501
+    assert answer.headers["x-should-retry"] == "false"
+    assert "takes no grammar" in answer.json()["detail"]
