@@ -210,6 +210,11 @@ doc.addEventListener("click", (event) => {
     if (narrow()) show("side");
   }
 });
+// An answer that was taken is out of the inbox at once
+doc.addEventListener("htmx:afterRequest", (event) => {
+  const inbox = doc.getElementById("inbox"), { elt, successful } = event.detail;
+  if (inbox && successful && elt.matches("[data-ui=answer-form]")) [inbox, doc.getElementById("waiting-badge")].forEach(live.refetch);
+});
 doc.addEventListener("change", (event) => { if (event.target.closest("[data-ui=waiting-filter]")) event.target.form.requestSubmit(); });
 
 // Keys: stop, send an answer, walk the steps
@@ -252,4 +257,8 @@ for (const name of ["live:painted", "htmx:afterSettle"]) doc.addEventListener(na
 doc.addEventListener("live:painted", (event) => event.target.id === "turns" && follow()); // polled, or caught up
 settle();
 fit();
+// Where somebody writes next; a phone would cover half the page with its keyboard
+if (box && !doc.activeElement.matches("input,textarea") && matchMedia("(min-width:1101px) and (pointer:fine)").matches && !location.hash) {
+  (state() === "waiting" ? $("#turns [data-ui=result]") : box)?.focus({ preventScroll: true });
+}
 })();

@@ -15,7 +15,9 @@ form.addEventListener("submit", (event) => {
 });
 stop.addEventListener("click", () => running?.abort());
 form.elements.prompt.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  form.requestSubmit();
 });
 
 async function ask(prompt) {

@@ -80,6 +80,11 @@ def _paper(file: "UploadedFile[Any]", data: bytes) -> dict[str, Any]:
     if b"\0" in data:
         raise BadRequest(f"“{name}” is not text: it holds NUL characters.")
     try:
-        return {"content": data.decode("utf-8-sig"), "mime_type": kind}
+        # The API's documents have no name: it goes along as the parameter that media types have for it.
+        return {"content": data.decode("utf-8-sig"), "mime_type": f'{kind}; name="{_safe(name)}"'}
     except UnicodeDecodeError as error:
         raise BadRequest(f"“{name}” is not text in UTF-8.") from error
+
+
+def _safe(name: str) -> str:
+    return "".join(letter for letter in name if letter.isprintable() and letter not in '"\\')[:200]

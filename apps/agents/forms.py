@@ -16,8 +16,9 @@ TOOL_CHOICES = {"auto": "The model decides", "required": "Must call a tool", "no
 # Where an error of the configuration belongs when its first name is not a field of the form.
 HOME = {"sampling_params": "strategy", "tool_config": "tool_choice"}
 
-ADVANCED = ("client_tools", "toolgroup_args", "tool_choice", "temperature", "top_p", "top_k", "max_tokens", "stop",
-            "repetition_penalty", "response_format", "max_infer_iters")  # fmt: skip
+ADVANCED = ("toolgroups", "input_shields", "output_shields", "client_tools", "toolgroup_args", "tool_choice",
+            "temperature", "top_p", "top_k", "max_tokens", "stop", "repetition_penalty", "response_format",
+            "max_infer_iters")  # fmt: skip
 
 
 class NamesField(forms.CharField):

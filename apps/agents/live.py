@@ -42,8 +42,9 @@ class OpenStep:
         """Add text and return the blocks it finished; None when text before it was not seen here."""
         if offset != self.done + len(self.tail):
             return None
+        begins = self.tail.endswith("\n\n")  # the block before it is over: an empty line is wider than its gap
         self.tail += text
-        if "\n" not in text:
+        if "\n" not in text and not begins:
             return ""
         finished, self.tail = growing.split(self.tail)
         self.done += len(finished)

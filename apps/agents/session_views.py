@@ -16,19 +16,13 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.agents import conversation, models, pictures, side, turns
 from apps.agents.answers import CallForm
+from apps.agents.starters import chips_of
 from apps.agents.transcript import TURN_STATES, TurnView
 from apps.core import live
 from apps.core.errors import NotFound
 from apps.core.numbers import whole
 
 TOOL_CHOICES = {"": "Tools as set", "auto": "Model decides", "required": "Must call a tool", "none": "No tools"}
-
-CHIPS = (
-    "What can you help me with?",
-    "Explain in two sentences what an agent is",
-    "Write a short poem about the sea",
-    "List three ideas for a rainy day",
-)
 
 
 def session_or_404(agent_id: str, session_id: str) -> models.Session:
@@ -118,7 +112,7 @@ def chat_page(
 
 def _what_goes(totals: conversation.Totals) -> str:
     turns = "turn goes" if totals.turns == 1 else "turns go"
-    return f"{totals.turns} {turns} with it. Traces stay."
+    return f"{totals.turns} {turns} with it."
 
 
 def _number(turns: list[TurnView], head: int) -> int:
@@ -139,7 +133,7 @@ def _conversation(request: HttpRequest, session: models.Session) -> dict[str, An
         "totals": totals,
         "state": TURN_STATES.get(totals.status),
         "can_operate": may_operate(request),
-        "chips": CHIPS,
+        "chips": chips_of(session.agent.agent_config),
     }
 
 

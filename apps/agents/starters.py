@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from apps.agents.schemas import AgentConfig
+
 ASK_A_PERSON = [
     {
         "name": "ask_a_person",
@@ -51,6 +53,7 @@ STARTERS = {
             "name": "Asks people",
             "instructions": "You help customers. Before you promise anything, ask a person with the tool ask_a_person.",
             "client_tools": to_json(ASK_A_PERSON, indent=2).decode(),
+            "tool_choice": "required",  # of the first model call of a turn: small models would rather answer themselves
         },
     ),
     "extractor": Starter(
@@ -64,3 +67,26 @@ STARTERS = {
         },
     ),
 }
+
+CHIPS = (
+    "What can you help me with?",
+    "Explain in two sentences what an agent is",
+    "Write a short poem about the sea",
+    "List three ideas for a rainy day",
+)
+ASKING = (
+    "May I return shoes I wore once?",
+    "Ask a person whether order A-17 was shipped",
+    "Can I get a discount of 20 %?",
+)
+SHAPED = (
+    "The bakery on Mill Street opens at six, sells rye bread and closes on Mondays.",
+    "Rain from the west in the morning, sun later, 14 degrees, light wind.",
+)
+
+
+def chips_of(config: AgentConfig) -> tuple[str, ...]:
+    """Return first messages that show what an agent of this configuration does."""
+    if config.client_tools:
+        return ASKING
+    return SHAPED if config.response_format else CHIPS

@@ -1,5 +1,6 @@
 """How a turn reads: stored rows put into the words and numbers an article prints. Knows no request and no markup."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from apps.agents.values import as_value
 from apps.core import markdown
 from apps.core.content import text_of
 
+NAMED = re.compile(r'\bname="([^"]+)"')
 TOO_SHORT_S = 0.1  # a speed measured over less says nothing
 TURN_STATES = {
     "running": ANSWERING,
@@ -52,6 +54,7 @@ class Paper:
     mime_type: str
     text: str
     uri: str = ""
+    name: str = ""
 
 
 def _stored(row: models.Turn) -> Iterator[StepView]:
@@ -228,4 +231,6 @@ def _ask(turn: TurnView, place: int, message: dict[str, Any]) -> Ask:
 def _paper(document: dict[str, Any]) -> Paper:
     content = document.get("content")
     uri = content.get("uri", "") if isinstance(content, dict) else ""
-    return Paper(document.get("mime_type", ""), text_of(content), uri)
+    kind, _, parameters = document.get("mime_type", "").partition(";")
+    name = NAMED.search(parameters)
+    return Paper(kind.strip(), text_of(content), uri, name[1] if name else "")

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.agents import answers, composer, conversation, models, turns
+from apps.agents.running import announce_waiting
 from apps.agents.session_views import chat_page, chat_url, session_or_404
 from apps.core import db, live
 from apps.core.detached import detached
@@ -123,6 +124,7 @@ async def answer(request: HttpRequest, agent_id: str, session_id: str, turn_id: 
     except ConsoleError as error:
         turn = await db.read(answers.waiting_turn, session, turn_id)
         return await _too_late(request, turn, error) if turn else redirect(chat_url(session))
+    await announce_waiting()  # the turn tells it when it ends, which may take long
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "agents/_answered.html", {"turn": turn, "session": session, "is_ours": True})
     return redirect(_back(request, session))

@@ -21,7 +21,7 @@ from apps.core.errors import ConsoleError
 from apps.core.keyset import page_of
 from apps.inference import catalog, chat, registry
 from apps.inference.forms import RegisterForm, TryForm
-from apps.inference.models import Model, Source
+from apps.inference.models import Model, ModelType, Source
 from apps.providers.health import TOPIC
 from apps.providers.models import Provider
 
@@ -37,7 +37,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
     words = request.GET.get("q", "").strip()
     rows = Model.objects.select_related("provider")
     for word in words.split():
-        rows = rows.filter(Q(identifier__icontains=word) | Q(model_type=word.lower()))
+        rows = rows.filter(Q(identifier__icontains=word) | Q(model_type__in=_kinds(word)))
     context = {
         "page": page_of(rows, request.GET),
         "words": words,
@@ -50,6 +50,11 @@ def model_list(request: HttpRequest) -> HttpResponse:
     }
     is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
     return render(request, "inference/_models.html" if is_part else "inference/model_list.html", context)
+
+
+def _kinds(word: str) -> list[str]:
+    """Return the kinds called so: by the word of the column, or by that of the API."""
+    return [kind for kind, label in ModelType.choices if word.lower() in (kind, label)]
 
 
 @require_GET

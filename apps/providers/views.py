@@ -136,7 +136,8 @@ def _form_page(request: HttpRequest, row: Provider, action: str) -> HttpResponse
 def _check_and_tell(request: HttpRequest, row: Provider) -> None:
     checked = async_to_sync(health.check)(row)
     if checked.health_error:
-        messages.error(request, f"{row}: {checked.health_error}")
+        named = "" if str(row) in checked.health_error else f"{row}: "
+        messages.error(request, named + checked.health_error)
     else:
         messages.success(request, f"{row} answers.")
 

@@ -45,7 +45,12 @@ def test_a_picture_goes_beside_the_text_whatever_its_name() -> None:
 def test_a_text_file_is_a_document(name: str, kind: str, expected: str) -> None:
     document = request("Read", file(name, "tea: grün".encode(), kind))["documents"][0]
 
-    assert document == {"content": "tea: grün", "mime_type": expected}
+    assert document["content"] == "tea: grün"
+    assert document["mime_type"] == f'{expected}; name="{name}"'
+
+
+def test_a_name_cannot_break_out_of_the_media_type() -> None:
+    assert request("Read", file('a"b\n.txt', b"tea", "text/plain"))["documents"][0]["mime_type"].count('"') == 2
 
 
 @pytest.mark.parametrize(

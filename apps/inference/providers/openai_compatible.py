@@ -27,7 +27,7 @@ class OpenAIConfig(Config):
     base_url: str = Field(description="Address up to and with /v1, for example http://127.0.0.1:11434/v1.")
     api_key: SecretStr | None = Field(default=None, description="Sent as a bearer token.")
     models: list[str] = Field(
-        default_factory=list, description="Offer only these models; empty offers all that the server lists."
+        default_factory=list, description="Offer only these models, one a line; empty offers all that the server lists."
     )
     max_tokens_name: Literal["auto", "max_tokens", "max_completion_tokens"] = Field(
         default="auto", description="How the server calls the limit of an answer; auto goes by the address."

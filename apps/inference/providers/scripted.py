@@ -50,7 +50,9 @@ class ScriptedConfig(Config):
         default_factory=list,
         description="Answers in order, the first for a conversation that has none yet; after the last it echoes.",
     )
-    models: list[str] = Field(default_factory=lambda: ["scripted"], min_length=1, description="Names it answers to.")
+    models: list[str] = Field(
+        default_factory=lambda: ["scripted"], min_length=1, description="Names it answers to, one a line."
+    )
     pace_s: float = Field(default=0, ge=0, description="Wait before each further word of an echo.")
 
 
