@@ -1,11 +1,21 @@
 """Every write leaves one line: who, what, which object, when, from where."""
 
+from contextvars import ContextVar
 from typing import Any
 
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.http import HttpRequest
 
 from apps.accounts.models import AuditLine, User
-from apps.accounts.principals import Principal
+from apps.accounts.principals import Principal, address_of
+
+# Django's admin tells of a change by a signal, which knows no request.
+_came_by: ContextVar[tuple[str, str]] = ContextVar("came_by", default=("", ""))
+
+
+def remember(request: HttpRequest) -> None:
+    """Keep where the page request being answered comes from, for lines that are written without it at hand."""
+    _came_by.set((address_of(request), getattr(request, "request_id", "")))
 
 
 def note(actor: Principal, action: str, kind: str, object_id: str, **detail: Any) -> None:
@@ -33,5 +43,6 @@ def admin_wrote(instance: LogEntry, **_: Any) -> None:
     action = {ADDITION: "create", DELETION: "delete"}.get(instance.action_flag, "update")
     model = instance.content_type.model_class() if instance.content_type else None
     kind = str(model._meta.verbose_name).lower().replace(" ", "_") if model else "object"
-    actor = Principal(role=user.role, user_id=user.pk, name=user.username)
+    address, request_id = _came_by.get()
+    actor = Principal(role=user.role, user_id=user.pk, name=user.username, address=address, request_id=request_id)
     note(actor, action, kind, instance.object_id or "", name=instance.object_repr, by="admin site")

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import sync_and_async_middleware
 
+from apps.accounts import audit
 from apps.accounts.models import User
 from apps.core import db
 from apps.core.middleware import is_api
@@ -29,12 +30,14 @@ def door(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], 
     if iscoroutinefunction(get_response):
 
         async def async_door(request: HttpRequest) -> HttpResponseBase:
+            audit.remember(request)
             turned_away = None if _is_open(request) else await db.read(_turn_away, request)
             return turned_away or await get_response(request)
 
         return async_door
 
     def sync_door(request: HttpRequest) -> HttpResponseBase:
+        audit.remember(request)
         turned_away = None if _is_open(request) else _turn_away(request)
         return turned_away or get_response(request)
 

@@ -84,6 +84,7 @@ def test_a_change_and_a_deletion_leave_an_audit_line_each(site: Client) -> None:
         ("mara", "update", "user", str(tom.pk)),
         ("mara", "delete", "user", str(tom.pk)),
     ]
+    assert all(line.address == "127.0.0.1" and line.request_id for line in lines)
 
 
 def test_a_demoted_administrator_loses_the_site(site: Client) -> None:

@@ -7,11 +7,11 @@ import httpx2
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
-from django.test import Client
+from django.test import AsyncClient, Client
 from pydantic_core import from_json, to_json
 
 from apps.accounts import people
-from apps.accounts.models import User
+from apps.accounts.models import AuditLine, User
 from apps.core import db, live
 from tests import build
 from tests.accounts.cookies import cookie_of
@@ -133,6 +133,21 @@ async def test_a_password_set_by_a_link_ends_every_socket(operator: User, topic:
     await db.write(people.set_password, build.actor(), operator, "harbour-lamp-49")
 
     assert (await socket.receive_output())["code"] == 4401
+
+
+async def test_a_password_set_in_the_admin_site_ends_every_socket(operator: User, admin: User, topic: str) -> None:
+    socket = await socket_of(operator)
+    browser = AsyncClient()
+    browser.cookies[settings.SESSION_COOKIE_NAME] = await db.write(cookie_of, admin)
+    form = {"usable_password": "true", "password1": "harbour-lamp-49", "password2": "harbour-lamp-49"}
+
+    answer = await browser.post(f"/admin/accounts/user/{operator.pk}/password/", form)
+
+    assert answer.status_code == 302
+    assert (await socket.receive_output())["code"] == 4401
+    line = await db.read(AuditLine.objects.latest, "pk")
+    assert (line.action, line.object_id, line.address) == ("update", str(operator.pk), "127.0.0.1")
+    assert line.request_id
 
 
 @pytest.mark.parametrize("name", ["trial:é", "trial:" + "x" * 200, "trial: ", "trial", "", "trial:1\n"])
