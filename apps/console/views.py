@@ -52,6 +52,7 @@ def set_theme(request: HttpRequest) -> HttpResponse:
     theme = request.POST.get("theme", "")
     if theme not in {choice.value for choice in THEMES}:
         theme = "system"
+    # No audit line: how one's own screen looks changes nothing for anybody else. The profile form writes one.
     if isinstance(request.user, User):
         User.objects.filter(pk=request.user.pk).update(theme=theme)
     response = _back(request)
@@ -64,7 +65,7 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 def set_nav(request: HttpRequest) -> HttpResponse:
     """Keep whether the menu shows words or icons."""
     state = "rail" if request.POST.get("nav") == "rail" else "full"
-    if isinstance(request.user, User):
+    if isinstance(request.user, User):  # no audit line, as for the colours
         User.objects.filter(pk=request.user.pk).update(nav=state)
     return _back(request)
 
