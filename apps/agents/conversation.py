@@ -118,5 +118,5 @@ def _session_row(row: models.Session, turn: models.Turn | None) -> SessionRow:
 
 def name_from(text: str) -> str:
     """Return a session's name made of its first message."""
-    line = " ".join(text.split())
+    line = " ".join(text.replace("\0", "").split())
     return line if len(line) <= 60 else f"{line[:57].rsplit(' ', 1)[0]}…"

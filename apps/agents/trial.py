@@ -5,6 +5,7 @@ the live topic. One message is answered at a time: a new one ends the answer bef
 """
 
 import asyncio
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from apps.core.content import text_of
 from apps.core.errors import INTERNAL, Conflict, ConsoleError
 from apps.inference.schemas import UserMessage
 
+KEY = re.compile(r"[A-Za-z0-9-]{1,40}")
 KEEP_S = 3_600
 MOST_TURNS = 50
 JOIN_S = 0.033
@@ -61,6 +63,11 @@ class Run:
 
 
 _running: dict[str, Run] = {}
+
+
+def is_key(text: str) -> bool:
+    """Return whether a trial may be called so: the live layer takes no other letters."""
+    return KEY.fullmatch(text) is not None
 
 
 def name_of(user_id: Any, key: str) -> str:

@@ -1,8 +1,9 @@
 """The pane beside the agent form: talk with the configuration as it stands, saved or not."""
 
 from typing import Any
+from uuid import uuid4
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,6 +20,8 @@ PART = "agents/_trial_note.html"
 @requires("operator")
 async def trial_say(request: HttpRequest, key: str) -> HttpResponse:
     """Send a message to the configuration in the form; what is wrong with either is said in the pane."""
+    if not trial.is_key(key):
+        raise Http404("No trial is called so")
     text = request.POST.get("trial_message", "").replace("\0", "").strip()
     form = await db.read(_checked_form, request)
     if not text or not form.is_valid() or form.config is None:
@@ -46,10 +49,13 @@ def _checked_form(request: HttpRequest) -> AgentForm:
 @requires("operator")
 def trial_turns(request: HttpRequest, key: str) -> HttpResponse:
     """Show the conversation so far: what a page without a socket asks for."""
+    if not trial.is_key(key):
+        raise Http404("No trial is called so")
     return render(request, "agents/_trial_turns.html", pane(request, key))
 
 
 def pane(request: HttpRequest, key: str) -> dict[str, Any]:
-    """Return what the pane prints of a person's trial."""
+    """Return what the pane prints of a person's trial; of a new one when the key is none."""
+    key = key if trial.is_key(key) else uuid4().hex
     name = trial.name_of(request.user.pk, key)
     return {"trial": trial.trial_of(name), "trial_key": key, "trial_topic": trial.topic_of(name)}

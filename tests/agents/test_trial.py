@@ -155,3 +155,12 @@ async def test_a_trial_is_its_operators_own() -> None:
 
     assert await session_live._may_try(one, topic)
     assert not await session_live._may_try(other, topic)
+
+
+async def test_a_key_the_live_layer_would_refuse_is_no_trial() -> None:
+    browser = AsyncClient()
+    await browser.aforce_login(await db.write(build.user, "operator"), backend=BACKEND)
+
+    for key in ("a b", "²", "x" * 41):
+        assert (await browser.get(f"/agents/try/{key}/")).status_code == 404
+        assert (await browser.post(f"/agents/try/{key}/say/", {"trial_message": "Hello"})).status_code == 404

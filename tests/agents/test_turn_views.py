@@ -271,3 +271,13 @@ async def test_a_send_that_broke_may_be_sent_again(room: Rooms, monkeypatch: pyt
 
     assert (await here.say(once="k")).status_code == 200
     assert len(await here.turns()) == 1
+
+
+async def test_a_nul_in_a_message_is_in_no_name(room: Rooms) -> None:
+    here = await room("Hi.")
+
+    assert (await here.say("a\0b")).status_code == 200
+
+    await here.turns()
+    await db.read(here.session.refresh_from_db)
+    assert here.session.session_name == "ab"
