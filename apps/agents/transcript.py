@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ def _stored(row: models.Turn) -> Iterator[StepView]:
     before, answered_at, stored = "", row.answered_at, list(row.steps.all())
     for step in stored:
         known = {"touchpoint": "assistant-output" if before == "inference" else "user-input"}
-        if answered_at and step.step_type == "tool_execution" and step.started_at >= answered_at:
+        if answered_at and step.step_type == "tool_execution" and step.completed_at >= answered_at:
             known["answered_by"], answered_at = row.answered_by, None
         if step is stored[-1]:
             known["ended"] = _cut_short(row, step)
@@ -128,10 +128,18 @@ class TurnView:
         if row.status == models.Status.WAITING:
             return [_waiting_step(row, call) for call in row.pending.all()]
         partial = row.partial or {}
-        # Only a step with text is known to be the model's; another open step is painted by the events that replay.
-        if row.status != models.Status.RUNNING or not partial.get("text"):
+        if row.status != models.Status.RUNNING or not partial.get("step_id"):
             return []
-        return [open_step(row.turn_id, partial["step_id"], "inference", started_at=self.idle_since)]
+        stored = {step.step_id: step for step in _stored(row)}
+        last = next(reversed(stored.values()), None)
+        is_tool = last is not None and last.kind == "inf" and bool(last.calls)
+        # A step without text is known only right after calls; any other is painted by the events that replay.
+        if partial["step_id"] in stored or not (partial.get("text") or is_tool):
+            return []
+        kind = "inference" if partial.get("text") else "tool_execution"
+        step = open_step(row.turn_id, partial["step_id"], kind, started_at=self.idle_since)
+        only = last.calls[0] if is_tool and last and len(last.calls) == 1 and not partial.get("text") else None
+        return [replace(step, name=only.name, calls=(only,)) if only else step]
 
     @property
     def idle_since(self) -> datetime:
@@ -166,6 +174,14 @@ class TurnView:
         if self.row.status == models.Status.FAILED:
             return next((step.text for step in reversed(self.steps) if step.facts.get("is_partial")), "")
         return text_of((self.row.output_message or {}).get("content"))
+
+    @property
+    def shaped(self) -> Any:
+        """The answer as data, when the agent answers in a shape and this one does; None otherwise."""
+        if self.is_running or not self.row.session.agent.agent_config.response_format:
+            return None
+        data = as_value(self.answer)
+        return data if isinstance(data, dict | list) else None
 
     @cached_property
     def painted(self) -> Painted:

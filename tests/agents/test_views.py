@@ -293,6 +293,17 @@ def test_a_running_turn_is_painted_as_far_as_it_is_known(client: Client, session
     assert 'data-state="running"' in page
 
 
+def test_a_tool_that_runs_is_shown_when_the_page_opens(client: Client, session: Any) -> None:
+    partial = {"step_id": "s-2", "text": ""}
+    row = past.turn(session, status="running", output_message=None, completed_at=None, partial=partial)
+    past.step(row, "inference", model_response=past.answered("", past.call(), stop_reason="end_of_message"))
+
+    page = text(client.get(chat(session)))
+
+    assert 'id="step-s-2" data-ui="step" data-step="tool" data-open' in page
+    assert "Oslo" in page
+
+
 def test_a_waiting_turn_shows_the_card_to_those_who_may_answer(client: Client, session: Any) -> None:
     past.waiting(session)
 
