@@ -36,6 +36,13 @@ function addressOf(form) {
   return path + (query.size ? "?" + query : "");
 }
 
+// The text a frame of a stream adds to the answer
+function textOf(line) {
+  if (!line.startsWith("data: {")) return "";
+  const frame = JSON.parse(line.slice(6)), delta = frame.event?.payload?.delta;
+  return frame.choices?.[0]?.delta?.content || (delta?.type === "text" ? delta.text : "");
+}
+
 async function send(form) {
   const { method } = form.dataset, address = addressOf(form), stop = form.querySelector("[data-stop]");
   const told = form.querySelector("output"), answer = form.querySelector("[data-answer]"), began = performance.now();
@@ -43,7 +50,9 @@ async function send(form) {
   const control = new AbortController();
   const tell = (word) => { told.textContent = `${word} · ${Math.round(performance.now() - began)} ms`; };
   stop.onclick = () => control.abort();
-  answer.textContent = "";
+  const said = form.querySelector("[data-running]");
+  answer.textContent = said.textContent = "";
+  said.hidden = true;
   told.textContent = "Sending";
   answer.hidden = stop.hidden = false;
   try {
@@ -53,7 +62,16 @@ async function send(form) {
     const word = `${response.status} ${response.statusText}`;
     tell(word);
     const text = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let part; !(part = await text.read()).done; ) answer.append(part.value);
+    const streams = response.headers.get("content-type")?.includes("event-stream");
+    let rest = "";
+    for (let part; !(part = await text.read()).done; ) {
+      answer.append(part.value);
+      if (!streams) continue;
+      const lines = (rest + part.value).split("\n");
+      rest = lines.pop();
+      said.append(lines.map(textOf).join(""));
+      said.hidden = !said.textContent;
+    }
     tell(word);
     if (response.headers.get("content-type")?.includes("json")) answer.textContent = JSON.stringify(JSON.parse(answer.textContent), null, 2);
   } catch (error) {

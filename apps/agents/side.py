@@ -1,6 +1,6 @@
 """The pane beside the conversation: one turn as steps on a time line, as JSON, or its agent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -71,9 +71,10 @@ def _begun(turn: TurnView) -> list[StepView]:
     if not turn.is_running or any(step.is_open for step in turn.steps):
         return []
     last = turn.steps[-1] if turn.steps else None
-    kind = "tool_execution" if last and last.kind == "inf" and last.calls else "inference"
+    calls = last.calls if last and last.kind == "inf" else ()
     step_id = (turn.row.partial or {}).get("step_id") or "open"
-    return [open_step(turn.row.turn_id, step_id, kind, started_at=turn.idle_since)]
+    step = open_step(turn.row.turn_id, step_id, "tool_execution" if calls else "inference", started_at=turn.idle_since)
+    return [replace(step, name=", ".join(dict.fromkeys(call.name for call in calls))) if calls else step]
 
 
 def _bar(step: StepView, begin: datetime, end: datetime, whole: float, *, is_chosen: bool) -> Bar:

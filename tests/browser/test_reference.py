@@ -41,6 +41,7 @@ def test_a_streamed_answer_is_shown(tab: Any) -> None:
     form.get_by_role("button", name="Send").click()
 
     expect(form.locator("[data-answer]")).to_contain_text("data: [DONE]")
+    expect(form.locator("[data-running]")).not_to_be_empty()
 
 
 def test_the_filter_narrows_as_one_types_and_a_reload_keeps_it(tab: Any) -> None:
