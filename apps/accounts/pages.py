@@ -38,6 +38,11 @@ def requires(role: str = Role.VIEWER) -> Callable[[View], View]:
     return decorate
 
 
+def may(request: HttpRequest, role: str) -> bool:
+    """Return whether who opened the page has this role: what it needs is shown only then."""
+    return isinstance(request.user, User) and request.user.can(role)
+
+
 def _refusal(request: HttpRequest, role: str) -> HttpResponseBase | None:
     user = request.user
     if not isinstance(user, User):

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
-from apps.accounts.pages import requires
+from apps.accounts.pages import may, requires
 from apps.agents import conversation, models, pictures, side, turns
 from apps.agents.answers import CallForm
 from apps.agents.starters import chips_of
@@ -55,7 +55,7 @@ def chat(request: HttpRequest) -> HttpResponse:
     if last is not None and "pick" not in request.GET:
         return redirect(chat_url(last))
     agents = models.Agent.objects.order_by("-pk")[:50]
-    return render(request, "agents/chat_start.html", {"agents": agents, "can_operate": may_operate(request)})
+    return render(request, "agents/chat_start.html", {"agents": agents, "can_operate": may(request, "operator")})
 
 
 @require_GET
@@ -67,7 +67,7 @@ def agent_chat(request: HttpRequest, agent_id: str) -> HttpResponse:
     if last is not None:
         return redirect("agents:session-detail", agent_id, last.session_id)
     return render(
-        request, "agents/chat_start.html", {"agent": agent, "agents": [agent], "can_operate": may_operate(request)}
+        request, "agents/chat_start.html", {"agent": agent, "agents": [agent], "can_operate": may(request, "operator")}
     )
 
 
@@ -132,7 +132,7 @@ def _conversation(request: HttpRequest, session: models.Session) -> dict[str, An
         "is_earlier_page": before is not None,
         "totals": totals,
         "state": TURN_STATES.get(totals.status),
-        "can_operate": may_operate(request),
+        "can_operate": may(request, "operator"),
         "chips": chips_of(session.agent.agent_config),
     }
 
@@ -153,11 +153,6 @@ def _tool_choices(agent: models.Agent) -> dict[str, str]:
     if not tools and not agent.agent_config.toolgroups:
         return {}
     return TOOL_CHOICES | {tool.name: f"Call {tool.name}" for tool in tools}
-
-
-def may_operate(request: HttpRequest) -> bool:
-    """Return whether the page shows what changes things."""
-    return bool(request.user.can("operator"))  # type: ignore[union-attr]
 
 
 @require_GET

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
 from apps.accounts.models import AuditLine
-from apps.accounts.pages import requires
+from apps.accounts.pages import may, requires
 from apps.agents import agent_list as listing
 from apps.agents import conversation, known, models, schemas, turns
 from apps.agents.forms import AgentForm
-from apps.agents.session_views import agent_or_404, chat_url, may_operate
+from apps.agents.session_views import agent_or_404, chat_url
 from apps.agents.starters import STARTERS
 from apps.agents.transcript import tokens_of
 from apps.agents.trial_views import pane
@@ -41,7 +41,7 @@ def agent_list(request: HttpRequest) -> HttpResponse:
         "rows": listing.with_numbers(page.rows) if page.rows else [],
         "any_agent": bool(page.rows) or models.Agent.objects.exists(),
         "starters": STARTERS,
-        "can_operate": may_operate(request),
+        "can_operate": may(request, "operator"),
     }
     is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
     return render(request, "agents/_agents.html" if is_part else "agents/agent_list.html", context)
@@ -118,7 +118,7 @@ def agent_detail(request: HttpRequest, agent_id: str) -> HttpResponse:
         "origin": models.Agent.objects.filter(agent_id=copied_from).first() if copied_from else None,
         "model_state": _model_state(agent),
         "delete_text": _what_goes(agent),
-        "can_operate": may_operate(request),
+        "can_operate": may(request, "operator"),
     }
     return render(request, "agents/agent_detail.html", context)
 

@@ -15,9 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
-from apps.accounts.pages import requires
+from apps.accounts.pages import may, requires
 from apps.agents import answers, models
-from apps.agents.session_views import may_operate
 from apps.core import live
 
 SHOWN = 50
@@ -58,7 +57,7 @@ def _inbox(request: HttpRequest) -> dict[str, Any]:
         "calls": answers.calls_of(chosen) if chosen and chosen.status == models.Status.WAITING else [],
         "taken_by": next((call.taken_by for call in chosen.pending.all() if call.taken_by), None) if chosen else None,
         "choices": _choices(),
-        "can_operate": may_operate(request),
+        "can_operate": may(request, "operator"),
         "refetch": f"{reverse('agents:waiting')}?{urlencode(query | ({'turn': chosen.turn_id} if chosen else {}))}",
     }
 

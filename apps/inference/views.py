@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
-from apps.accounts.pages import requires
+from apps.accounts.pages import may, requires
 from apps.core import live, once
 from apps.core.errors import ConsoleError
 from apps.core.keyset import page_of
@@ -46,7 +46,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
         "catalog": catalog.CATALOG,
         "number": number,
         "topic": TOPIC,
-        "can_operate": _may(request, "operator"),
+        "can_operate": may(request, "operator"),
     }
     is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
     return render(request, "inference/_models.html" if is_part else "inference/model_list.html", context)
@@ -131,7 +131,7 @@ def _detail(request: HttpRequest, row: Model, form: TryForm) -> dict[str, Any]:
         "form": form,
         "try_tokens": TRY_TOKENS,
         "json": row.as_schema().model_dump(mode="json", exclude_none=True),
-        "can_operate": _may(request, "operator"),
+        "can_operate": may(request, "operator"),
         "can_try": row.model_type in ("llm", "embedding") and row.state in ("healthy", "unknown"),
         "delete_text": _what_goes(row),
         "origin": request.build_absolute_uri("/")[:-1],
@@ -182,7 +182,3 @@ def _row_or_404(identifier: str) -> Model:
     if row is None:
         raise Http404(f"Model '{identifier}' not found")
     return row
-
-
-def _may(request: HttpRequest, role: str) -> bool:
-    return request.user.can(role)  # type: ignore[union-attr,no-any-return]

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
-from apps.accounts.pages import requires
+from apps.accounts.pages import may, requires
 from apps.core import live, once
 from apps.core.errors import BadRequest
 from apps.providers import health, types
@@ -34,7 +34,7 @@ def provider_list(request: HttpRequest) -> HttpResponse:
     """Show every provider with what its last check said."""
     number = async_to_sync(live.head)(health.TOPIC)  # before the rows: what happens between is told again, not lost
     rows = Provider.objects.prefetch_related("models")
-    context = {"rows": rows, "number": number, "topic": health.TOPIC, "can_admin": _is_admin(request)}
+    context = {"rows": rows, "number": number, "topic": health.TOPIC, "can_admin": may(request, "admin")}
     return render(request, "providers/provider_list.html", context)
 
 
@@ -50,7 +50,7 @@ def provider_detail(request: HttpRequest, provider_id: str) -> HttpResponse:
         "models": row.models.order_by("identifier"),
         "number": number,
         "topic": health.TOPIC,
-        "can_admin": _is_admin(request),
+        "can_admin": may(request, "admin"),
         "delete_text": _what_goes(row),
     }
     return render(request, "providers/provider_detail.html", context)
@@ -158,7 +158,3 @@ def _what_goes(row: Provider) -> str:
 
 def _url(row: Provider) -> str:
     return reverse("providers:provider-detail", args=[row.provider_id])
-
-
-def _is_admin(request: HttpRequest) -> bool:
-    return request.user.can("admin")  # type: ignore[union-attr,no-any-return]
