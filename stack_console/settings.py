@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "apps.core.apps.CoreConfig",
     "apps.accounts.apps.AccountsConfig",
     "apps.providers.apps.ProvidersConfig",
+    "apps.jobs.apps.JobsConfig",
     "apps.inference.apps.InferenceConfig",
     "apps.agents.apps.AgentsConfig",
     "apps.console.apps.ConsoleConfig",
@@ -59,6 +60,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "channels",
+    "django_tasks",
+    "django_tasks_db",
     "django_htmx",
     "axes",
     "csp",
@@ -122,6 +125,20 @@ if REDIS_URL:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# Jobs: the queue only carries ids (apps.jobs.delivery), the rows say the rest
+JOB_QUEUES = ("default", "eval", "gpu")
+JOB_SLOTS = {"default": env.int("JOBS_AT_ONCE", default=2), "eval": env.int("JOBS_AT_ONCE", default=2), "gpu": 1}
+JOB_QUEUE_LIMIT = env.int("JOB_QUEUE_LIMIT", default=10_000)
+JOB_STOP_S = env.int("JOB_STOP_S", default=10)
+TASKS: dict[str, Any] = {
+    "default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": list(JOB_QUEUES)},
+}
+if REDIS_URL:
+    INSTALLED_APPS.append("django_rq")
+    TASKS["default"]["BACKEND"] = "django_tasks_rq.RQBackend"
+    RQ_QUEUES = {name: {"URL": REDIS_URL} for name in JOB_QUEUES}
+    RQ_SHOW_ADMIN_LINK = False
 
 # Providers: what can run, by Llama Stack's names; what does run are rows (apps.providers)
 PROVIDER_TYPES: dict[str, dict[str, str]] = {
@@ -233,6 +250,8 @@ LOGGING = {
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        "django_tasks": {"level": "WARNING"},
+        "rq": {"level": "WARNING"},
     },
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

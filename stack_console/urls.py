@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("apps.agents.urls")),
     path("", include("apps.inference.urls")),
     path("", include("apps.providers.urls")),
+    path("", include("apps.jobs.urls")),
 ]
 
 handler403 = "apps.console.views.forbidden"

@@ -21,6 +21,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port", type=int, default=settings.PORT, help="port to listen on, 0 for a free one (PORT)"
         )
+        parser.add_argument("--no-worker", action="store_true", help="run no jobs here; start `worker` beside it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start the server; raises CommandError when the port is taken."""
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         _prepare()
         self._greet(options["host"], listener.getsockname()[1])
-        _serve(listener)
+        _serve(listener, works=not options["no_worker"])
 
     def _greet(self, host: str, port: int) -> None:
         from apps.accounts import first_run
@@ -64,14 +65,17 @@ def _prepare() -> None:
     async_to_sync(turns.recover)()
 
 
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, *, works: bool) -> None:
     import daphne.server  # installs its reactor, so only here
     from twisted.internet import reactor
 
+    from apps.jobs.embedded import EmbeddedWorker
     from apps.providers import health
     from stack_console.asgi import application
 
-    reactor.callLater(0, health.watch)  # type: ignore[attr-defined,arg-type]  # once the loop runs
+    worker = EmbeddedWorker(works=works)
+    for start in (health.watch, worker.start):
+        reactor.callLater(0, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
@@ -89,3 +93,5 @@ def _serve(listener: socket.socket) -> None:
         server.run()
     except KeyboardInterrupt:
         sys.exit(0)
+    finally:
+        worker.stop()
