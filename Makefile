@@ -15,7 +15,7 @@ help: ## what each word does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(VENV)/.base ## install what is missing, fetch the small models, start the console
-	@test -e $(DATA_DIR)/.starters || { $(BIN)/python manage.py pull_model --starters && touch $(DATA_DIR)/.starters; }
+	@test -e $(DATA_DIR)/.starters || { $(BIN)/python manage.py pull_model --starters && touch $(DATA_DIR)/.starters; } || echo "Starting without embedded models."
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/.test $(CLIENTS)/.ready ## the whole suite

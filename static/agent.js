@@ -15,6 +15,16 @@ doc.addEventListener("htmx:afterSwap", (event) => {
   control.setAttribute("aria-describedby", [...described].join(" "));
 });
 
+// The trial beside the form: a page without script has none
+const trial = $("[data-ui=trial]");
+doc.addEventListener("trial-sent", () => { doc.getElementById("trial-message").value = ""; });
+trial?.addEventListener("live:frame", (event) => {
+  const frame = event.detail, shown = frame.id && doc.getElementById(frame.id);
+  if (frame.e === "turn") $("[data-ui=trial-hint]")?.remove();
+  if (shown && (frame.e === "turn" || (frame.e === "step" && !("open" in shown.dataset)))) event.preventDefault();
+});
+trial?.addEventListener("live:painted", () => $("[data-ui=trial-turn]:last-of-type", trial)?.scrollIntoView({ block: "nearest" }));
+
 const helper = $("[data-ui=tool-helper]");
 if (helper) helper.hidden = false;
 function readArguments(text) {

@@ -44,13 +44,13 @@ function follow() {
 }
 
 // One announcement for each finished answer
-let ended = "";
 function finished(turn) {
-  if (!turn?.hasAttribute("aria-busy") || ended === turn.id) return;
-  ended = turn.id;
+  if (!turn?.hasAttribute("aria-busy")) return;
+  const { id } = turn;
   setTimeout(() => {
-    const text = $("[data-ui=answer]", doc.getElementById(turn.id) || turn)?.textContent.trim();
-    $("[data-ui=announcer]").textContent = text ? "Answer: " + text.slice(0, 1000) : "The turn is over.";
+    const now = doc.getElementById(id), text = $("[data-ui=answer]", now)?.textContent.trim();
+    const words = { waiting: "The agent waits for an answer to its tool call.", failed: "The turn failed.", cancelled: "The turn was stopped." };
+    $("[data-ui=announcer]").textContent = words[now?.dataset.status] || (text ? "Answer: " + text.slice(0, 1000) : "The turn is over.");
   }, 300);
 }
 
@@ -114,7 +114,7 @@ box?.addEventListener("input", fit);
 box?.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
-    form.requestSubmit();
+    if (box.value.trim() || files?.files.length) form.requestSubmit();
   }
   if (event.key === "ArrowUp" && !box.value) {
     event.preventDefault();

@@ -34,6 +34,7 @@ async function ask(prompt) {
     if (error.name === "AbortError") facts.textContent = `Stopped after ${span(performance.now() - began)}`;
     else { failure.querySelector("section").textContent = error.message; failure.hidden = false; facts.textContent = ""; }
   }
+  if (waiting) await new Promise(requestAnimationFrame);
   answer.classList.remove("live");
   answer.hidden = !answer.textContent;
   stop.hidden = true;
@@ -53,12 +54,17 @@ async function stream(source, began) {
       const frame = JSON.parse(line.slice(6)), text = frame.choices?.[0]?.delta?.content;
       if (frame.error) throw new Error(frame.error.message);
       tokens = frame.usage?.completion_tokens ?? tokens;
-      if (text) { first ??= performance.now(); answer.append(text); }
+      if (text) { first ??= performance.now(); paint(text); }
     }
   }
   const spent = performance.now() - began, writing = performance.now() - first;
   const speed = tokens > 1 && writing > 0 ? ` · ${tokens} tokens · ${((tokens - 1) / writing * 1000).toFixed(1)} tokens/s` : "";
   facts.textContent = first ? `first word ${span(first - began)} · ${span(spent)}${speed}` : span(spent);
+}
+let waiting = "";
+function paint(text) {
+  if (!waiting) requestAnimationFrame(() => { answer.append(waiting); waiting = ""; });
+  waiting += text;
 }
 function vector(numbers, began) {
   const length = Math.hypot(...numbers);

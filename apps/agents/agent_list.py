@@ -83,13 +83,13 @@ class AgentRow:
 
 def with_numbers(agents: list[models.Agent]) -> list[AgentRow]:
     """Return agents with what was done with them; three queries for the whole page."""
-    sessions = {
+    sessions: dict[Any, Any] = {
         row["agent"]: row
         for row in models.Session.objects.filter(agent__in=agents)
         .values("agent")
         .annotate(n=Count("pk"), last=Max("last_used_at"))
     }
-    turns = {row["session__agent"]: row for row in _turns(agents)}
+    turns: dict[Any, Any] = {row["session__agent"]: row for row in _turns(agents)}
     states = {model.identifier: "" if model.is_reachable else "unreachable" for model in known.models()}
     return [_row(agent, sessions.get(agent.pk, {}), turns.get(agent.pk, {}), states) for agent in agents]
 

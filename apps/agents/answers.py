@@ -7,6 +7,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic_core import from_json, to_json
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from apps.agents import models, schemas
 from apps.agents.values import Shown, as_value, cut
@@ -137,8 +139,10 @@ def _typed(slot: Slot) -> Any:
 
 def _objections(shape: dict[str, Any], value: Any) -> list[str]:
     try:
-        found = sorted(Draft202012Validator(shape).iter_errors(value), key=lambda error: list(map(str, error.path)))
-    except SchemaError:
+        Draft202012Validator.check_schema(shape)
+        # An empty registry: a schema that points elsewhere makes nothing be fetched.
+        found = list(Draft202012Validator(shape, registry=Registry()).iter_errors(value))
+    except (SchemaError, Unresolvable):
         return []
     return [
         f"{error.json_path.removeprefix('$.').removeprefix('$')}: {error.message}".removeprefix(": ")

@@ -22,7 +22,7 @@ READABLE = {"application/json", "application/yaml", "application/xml"}
 OTHER_NAMES = {"application/x-yaml": "application/yaml", "text/yaml": "application/yaml", "text/xml": "application/xml"}
 
 
-def request_of(data: QueryDict, files: Iterable[UploadedFile]) -> schemas.CreateAgentTurnRequest:
+def request_of(data: QueryDict, files: "Iterable[UploadedFile[Any]]") -> schemas.CreateAgentTurnRequest:
     """Return the turn that was asked for; raises BadRequest or TooLarge with a sentence for the composer."""
     text = data.get("message", "").strip()
     shown, papers = _sorted(list(files))
@@ -53,7 +53,7 @@ def again(input_messages: Any, documents: Any, toolgroups: Any, tool_config: Any
     )
 
 
-def _sorted(files: list[UploadedFile]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _sorted(files: "list[UploadedFile[Any]]") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     shown: list[dict[str, Any]] = []
     papers: list[dict[str, Any]] = []
     if sum(file.size or 0 for file in files) > TOTAL_LIMIT:
@@ -69,7 +69,7 @@ def _sorted(files: list[UploadedFile]) -> tuple[list[dict[str, Any]], list[dict[
     return shown, papers
 
 
-def _paper(file: UploadedFile, data: bytes) -> dict[str, Any]:
+def _paper(file: "UploadedFile[Any]", data: bytes) -> dict[str, Any]:
     name = file.name or "file"
     kind = (file.content_type or "").partition(";")[0].strip().lower()
     kind = OTHER_NAMES.get(kind, kind)

@@ -165,8 +165,9 @@ class AgentForm(forms.Form):
 
     def _place(self, error: Any) -> None:
         words = str(error["msg"]).removeprefix("Value error, ")
-        where = str(error["loc"][0]) if error["loc"] else words.partition(":")[0]
-        field = HOME.get(where, where)
+        place = [str(part) for part in error["loc"]] or [words.partition(":")[0]]
+        inner = next((name for name in reversed(place) if name in self.fields), "") if place[0] in HOME else ""
+        field = inner or HOME.get(place[0], place[0])
         if field in self.errors:
             return
         if field not in self.fields:
@@ -175,21 +176,11 @@ class AgentForm(forms.Form):
         self.add_error(field, explain([error | {"loc": error["loc"][1:]}]))
 
     def _config(self, data: dict[str, Any]) -> dict[str, Any]:
-        args = data.get("toolgroup_args")
-        if args is not None and not (isinstance(args, dict) and all(isinstance(one, dict) for one in args.values())):
-            self.add_error("toolgroup_args", "This must be an object with an object for each group's name.")
-            args = None
-        groups = [
-            {"name": name, "args": args[name]} if name in (args or {}) else name
-            for name in data.get("toolgroups") or []
-        ]
-        for name in set(args or {}) - set(data.get("toolgroups") or []):
-            self.add_error("toolgroup_args", f"'{name}' is not among the tool groups above.")
         return {
             "name": data.get("name") or None,
             "model": data.get("model") or "unknown",
             "instructions": data.get("instructions") or "",
-            "toolgroups": groups,
+            "toolgroups": self._groups(data.get("toolgroups") or [], data.get("toolgroup_args") or {}),
             "input_shields": data.get("input_shields") or [],
             "output_shields": data.get("output_shields") or [],
             "client_tools": data.get("client_tools") or [],
@@ -199,6 +190,15 @@ class AgentForm(forms.Form):
             "response_format": data.get("response_format"),
             "enable_session_persistence": bool(data.get("enable_session_persistence")),
         }
+
+    def _groups(self, names: list[str], args: Any) -> list[Any]:
+        """Return the tool groups, those with arguments as objects."""
+        if not isinstance(args, dict) or not all(isinstance(one, dict) for one in args.values()):
+            self.add_error("toolgroup_args", "This must be an object with an object for each group's name.")
+            return list(names)
+        for name in set(args) - set(names):
+            self.add_error("toolgroup_args", f"'{name}' is not among the tool groups above.")
+        return [{"name": name, "args": args[name]} if name in args else name for name in names]
 
 
 def _checked(name: str, why_not: Callable[[str], str]) -> str:

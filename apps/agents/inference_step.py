@@ -1,9 +1,10 @@
 """One call to the model: what is asked, and how its stream becomes deltas and a message."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -16,6 +17,7 @@ from apps.inference.sampling import chat_parameters
 from apps.inference.schemas import CompletionMessage, StopReason, TextDelta, ToolCall, ToolCallDelta, ToolDef
 
 Json = dict[str, Any]
+Piece = TextDelta | ToolCallDelta
 STOP_REASONS: dict[str | None, StopReason] = {"tool_calls": "end_of_message", "length": "out_of_tokens"}
 # The model is offered the built-in search under the name it was trained on; the tool that runs has another.
 OFFERED_AS = {"web_search": "brave_search"}
@@ -36,7 +38,7 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
     """Call the model once: step_start, a step_progress for each piece, step_complete."""
     started = turn.start_step("inference")
     yield Event(started)
-    began, clock, writing = turn.tick(), time.perf_counter(), Writing()
+    began, writing = turn.tick(), Writing()
     turn.infer_iters += 1
     body = request_body(turn)
     hold = bool(turn.output_shields)  # show text only once the shields have seen it
@@ -44,37 +46,43 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
     with turn.span("inference", **_request_attributes(turn, body)) as span:
         turn.note(span, "input", as_json(body["messages"]))
         with stopping(turn):
-            async with aclosing(turn.chat(body)) as chunks:  # type: ignore[type-var]
-                async for chunk in chunks:
-                    for delta in read_chunk(writing, chunk):
-                        if writing.first_token_ms is None:
-                            writing.first_token_ms = (time.perf_counter() - clock) * 1000
-                        event = _progress(started.step_id, delta)
-                        if hold:
-                            held.append(event)
-                        else:
-                            yield event
+            async with aclosing(_pieces(turn, body, writing)) as pieces:
+                async for delta in pieces:
+                    event = _progress(started.step_id, delta)
+                    if hold:
+                        held.append(event)
+                    else:
+                        yield event
         calls = _finished_calls(turn, writing)
-        for delta in _closing_deltas(turn, calls, writing):
+        for delta in _closing_deltas(turn, calls):
             yield _progress(started.step_id, delta)
         message = _message(turn, writing, calls)
         _describe(turn, span, message, writing)
-    details = schemas.InferenceStep(
-        turn_id=turn.turn_id,
-        step_id=started.step_id,
-        started_at=began,
-        completed_at=turn.tick(),
-        model_response=message,
-    )
-    turn.answer = message
-    done = turn.complete_step(details, _facts(writing))
+    done = turn.complete_step(_details(turn, started.step_id, began, message), _facts(writing))
     if hold and turn.is_over:
         turn.held = [*held, done]  # the output shields look first, then let this out or replace it
         return
     yield done
-    if message.tool_calls and not turn.is_over:
-        answered = {call.call_id for call in message.tool_calls}
-        turn.messages.append(_as_message(message, answered))
+    if calls and not turn.is_over:
+        turn.messages.append(_as_message(calls))
+
+
+async def _pieces(turn: TurnState, body: Json, writing: Writing) -> AsyncGenerator[Piece]:
+    """Yield what the model writes as it comes, and keep all of it in ``writing``."""
+    asked = time.perf_counter()
+    async with aclosing(turn.chat(body)) as chunks:  # type: ignore[type-var]
+        async for chunk in chunks:
+            for delta in read_chunk(writing, chunk):
+                if writing.first_token_ms is None:
+                    writing.first_token_ms = (time.perf_counter() - asked) * 1000
+                yield delta
+
+
+def _details(turn: TurnState, step_id: str, began: datetime, message: CompletionMessage) -> schemas.InferenceStep:
+    turn.answer = message
+    return schemas.InferenceStep(
+        turn_id=turn.turn_id, step_id=step_id, started_at=began, completed_at=turn.tick(), model_response=message
+    )
 
 
 def request_body(turn: TurnState) -> Json:
@@ -164,7 +172,7 @@ def _finished_calls(turn: TurnState, writing: Writing) -> list[ToolCall]:
     return calls
 
 
-def _closing_deltas(turn: TurnState, calls: list[ToolCall], writing: Writing) -> Iterator[ToolCallDelta]:
+def _closing_deltas(turn: TurnState, calls: list[ToolCall]) -> Iterator[ToolCallDelta]:
     """For each call its closing bracket, followed at once by the verdict whether its arguments can be read."""
     for call in calls:
         yield _fragment(")")
@@ -192,9 +200,8 @@ def _message(turn: TurnState, writing: Writing, calls: list[ToolCall]) -> Comple
     return CompletionMessage(content="".join(writing.text), stop_reason=reason, tool_calls=[])
 
 
-def _as_message(message: CompletionMessage, answered: set[str]) -> Json:
-    calls = [call_json(call.model_dump()) for call in message.tool_calls or [] if call.call_id in answered]
-    return {"role": "assistant", "content": "", "tool_calls": calls}
+def _as_message(calls: list[ToolCall]) -> Json:
+    return {"role": "assistant", "content": "", "tool_calls": [call_json(call.model_dump()) for call in calls]}
 
 
 def _progress(step_id: str, delta: TextDelta | ToolCallDelta) -> Event:

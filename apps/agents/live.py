@@ -13,8 +13,9 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from apps.agents import conversation, growing, models
-from apps.agents.transcript import TURN_STATES, StepView, open_step, step_view
+from apps.agents import conversation, growing, models, trial
+from apps.agents.steps import StepView, open_step, step_view
+from apps.agents.transcript import TURN_STATES
 from apps.core import db, markdown
 from apps.core.live import Event, Topic
 from apps.core.live import register as register_topic
@@ -62,11 +63,16 @@ def register() -> None:
     """Make the topics of this app watchable."""
     register_topic("session", Topic(_may_watch_session, frames))
     register_topic("turns", Topic(_may_watch, _turn_states))
+    register_topic("trial", Topic(_may_try, frames))
     register_topic("waiting", Topic(_may_watch, _waiting))
 
 
 async def _may_watch(user: Any, topic: str) -> bool:
     return bool(user.is_authenticated and user.can("viewer"))
+
+
+async def _may_try(user: Any, topic: str) -> bool:
+    return bool(user.is_authenticated and user.can("operator"))
 
 
 async def _may_watch_session(user: Any, topic: str) -> bool:
@@ -224,6 +230,29 @@ async def _turn_resumed(event: Event, session_id: str) -> Frames:
     return [{"k": "html", "target": f"#turn-{event['turn_id']}", "h": article}, *await _head(event, session_id)]
 
 
+async def _trial_start(event: Event, key: str) -> Frames:
+    html = _trial_turn(key, event["turn_id"])
+    return [
+        {
+            "k": "html",
+            "e": "turn",
+            "id": f"turn-{event['turn_id']}",
+            "target": "#trial-turns",
+            "swap": "append",
+            "h": html,
+        }
+    ]
+
+
+async def _trial_end(event: Event, key: str) -> Frames:
+    return [{"k": "html", "e": "end", "target": f"#turn-{event['turn_id']}", "h": _trial_turn(key, event["turn_id"])}]
+
+
+def _trial_turn(key: str, turn_id: str) -> str:
+    turn = next((turn for turn in trial.trial_of(key).turns if turn.turn_id == turn_id), None)
+    return render_to_string("agents/_trial_turn.html", {"turn": turn}) if turn else ""
+
+
 _PAINTERS: dict[str, Callable[[Event, str], Awaitable[Frames]]] = {
     "turn_start": _turn_start,
     "step_start": _step_start,
@@ -233,6 +262,8 @@ _PAINTERS: dict[str, Callable[[Event, str], Awaitable[Frames]]] = {
     "turn_awaiting_input": _turn_end,
     "turn_failed": _turn_end,
     "turn_closed": _turn_end,
+    "trial_start": _trial_start,
+    "trial_end": _trial_end,
     "session_renamed": _head,
     "session_changed": _resync,
 }

@@ -164,7 +164,7 @@ class Turn(models.Model):
     stop_requested = models.BooleanField(default=False, help_text="Asks the process that runs it to stop.")
     process = models.TextField(blank=True, help_text="Who runs it: host, process id and the time that process began.")
     live_from = models.BigIntegerField(default=0, help_text="The topic's number before the running part of the turn.")
-    started_at = models.DateTimeField(default=now, editable=False)
+    started_at = models.DateTimeField(default=now, editable=False, db_index=True)
     heartbeat_at = models.DateTimeField(default=now, editable=False)
     waiting_since = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)

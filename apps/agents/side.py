@@ -8,7 +8,8 @@ from django.http import QueryDict
 from django.utils.timezone import now
 
 from apps.agents import models
-from apps.agents.transcript import StepView, TurnView
+from apps.agents.steps import StepView
+from apps.agents.transcript import TurnView
 
 PANES = {"steps": "Steps", "json": "Turn JSON", "agent": "Agent"}
 THINNEST = 0.6  # percent of the width: what is shorter would not be seen

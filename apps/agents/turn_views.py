@@ -1,6 +1,7 @@
 """What a person does to a turn: send, stop, send again, answer. Ordinary forms; the socket paints what follows."""
 
 import contextlib
+from typing import Any
 
 from django.contrib import messages
 from django.core.cache import cache
@@ -57,9 +58,10 @@ async def _sent(request: HttpRequest, session: models.Session) -> HttpResponse:
 
 
 async def _refused(request: HttpRequest, session: models.Session, error: ConsoleError) -> HttpResponse:
-    said = {"refusal": error.detail, "refusal_status": error.status}
+    said: dict[str, Any] = {"refusal": error.detail, "refusal_status": error.status}
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "agents/_composer_note.html", said, status=error.status)
+        # Only these two statuses are swapped in: what is refused here is said here, whatever refused it.
+        return render(request, "agents/_composer_note.html", said, status=409 if error.status == 409 else 422)
     draft = request.POST.get("message", "")
     return await db.read(lambda: chat_page(request, session, status=error.status, draft=draft, **said))
 
@@ -130,6 +132,7 @@ async def _kept(
 ) -> HttpResponse:
     """Show the card again with what was typed and what is wrong with it."""
     context = {"turn": turn, "session": session, "calls": calls, "from": request.POST.get("from", "")}
+    context["can_operate"] = True
     if request.htmx:  # type: ignore[attr-defined]
         return await db.read(lambda: render(request, "agents/_wait_card.html", context, status=422))
     return await db.read(lambda: chat_page(request, session, status=422, kept=calls))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.timezone import now
@@ -12,15 +11,15 @@ from pydantic import TypeAdapter
 
 from apps.accounts import audit
 from apps.accounts.principals import Principal
-from apps.agents import documents, history, records, schemas
-from apps.agents.models import Session, Status, Step, Turn
+from apps.agents import documents, history, past, records, schemas
+from apps.agents.models import Session, Status, Turn
 from apps.agents.running import TURNS, Running, announce_waiting, read_queue, running
 from apps.agents.turn_state import TurnState, as_json
 from apps.core import db, live
 from apps.core.errors import BadRequest, Conflict
 from apps.core.ids import new_id
 from apps.inference import chat
-from apps.inference.schemas import ToolCall, ToolConfig, ToolResponse
+from apps.inference.schemas import ToolConfig
 from apps.safety import shields
 from apps.tools import runtime as tools
 
@@ -28,16 +27,6 @@ tracer = trace.get_tracer("apps.agents")
 STOP_WAIT_S = 10.0
 _messages: TypeAdapter[list[schemas.InputMessage]] = TypeAdapter(list[schemas.InputMessage])
 _steps: TypeAdapter[list[schemas.Step]] = TypeAdapter(list[schemas.Step])
-_call: TypeAdapter[list[ToolCall]] = TypeAdapter(list[ToolCall])
-
-
-@dataclass
-class Loaded:
-    """A session as a turn needs it: its agent, its past, and the newest turn."""
-
-    session: Session
-    newest: int | None
-    past: list[tuple[list[Any], list[Any], list[Any]]] = field(default_factory=list)
 
 
 async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurnRequest, actor: Principal) -> Running:
@@ -47,9 +36,9 @@ async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurn
     """
     read_documents = await documents.read(request.documents or [])
     while True:
-        loaded = await db.read(_load, agent_id, session_id)
+        loaded = await db.read(past.load, agent_id, session_id)
         session = loaded.session
-        state = await _state(session, request.messages, request.toolgroups, request.tool_config)
+        state = await prepared(session, request.messages, request.toolgroups, request.tool_config)
         inputs = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
         state.messages = [
             *history.replay(loaded.past),
@@ -79,12 +68,12 @@ async def resume(
 
     Raises NotFound, Conflict when the turn does not wait, BadRequest for unknown, missing or repeated call ids.
     """
-    turn, past = await db.read(_load_turn, agent_id, session_id, turn_id)
-    calls = _answered_calls(turn, request.tool_responses)
+    turn, earlier = await db.read(past.load_turn, agent_id, session_id, turn_id)
+    calls = past.answered_calls(turn, request.tool_responses)
     toolgroups = TypeAdapter(list[schemas.AgentTool]).validate_python(turn.toolgroups)
     tool_config = ToolConfig.model_validate(turn.tool_config) if turn.tool_config else None
     inputs = _messages.validate_python(turn.input_messages)
-    state = await _state(turn.session, inputs, toolgroups, tool_config, turn_id=turn.turn_id)
+    state = await prepared(turn.session, inputs, toolgroups, tool_config, turn_id=turn.turn_id)
     names = {call.call_id: call.tool_name for call in calls}
     state.answers = [
         response.model_copy(update={"tool_name": names.get(response.call_id, response.tool_name)})
@@ -93,9 +82,9 @@ async def resume(
     state.answered_calls, state.is_resumed = calls, True
     state.steps = _steps.validate_python([step.details for step in turn.steps.all()])
     state.infer_iters, state.started_at = turn.infer_iters, turn.started_at
-    state.usage = {name: value for name, value in _usage(turn).items() if value is not None}
+    state.usage = {name: value for name, value in past.usage(turn).items() if value is not None}
     state.forced_call_done = True
-    state.messages = [*history.replay(past), *_own_messages(turn, calls)]
+    state.messages = [*history.replay(earlier), *past.own_messages(turn, calls)]
     root = _root("resume_agent_turn", turn.session, state, request)
     trace_id = format(root.get_span_context().trace_id, "032x")
     live_from = await live.head(turn.session.topic)
@@ -137,7 +126,7 @@ async def recover() -> None:
         await live.publish(f"session:{session_id}", {"event_type": "session_changed"})
 
 
-async def _state(
+async def prepared(
     session: Session,
     messages: list[schemas.InputMessage],
     toolgroups: list[schemas.AgentTool] | None,
@@ -197,78 +186,7 @@ def _groups(groups: list[schemas.AgentTool]) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def _load(agent_id: str, session_id: str) -> Loaded:
-    session = Session.objects.of(agent_id, session_id)
-    turns, past = _past(session.pk, None)
-    return Loaded(session, turns[-1] if turns else None, past)
-
-
-def _past(session: int, before: int | None) -> tuple[list[int], list[tuple[list[Any], list[Any], list[Any]]]]:
-    """Return the ids of a session's turns and what each said, in two queries whatever their number."""
-    turns = Turn.objects.filter(session_id=session)
-    steps = Step.objects.filter(turn__session_id=session)
-    if before is not None:
-        turns, steps = turns.filter(pk__lt=before), steps.filter(turn_id__lt=before)
-    rows = list(turns.values_list("pk", "input_messages", "documents_content"))
-    of_turn: dict[int, list[Any]] = {}
-    for turn_id, details in steps.values_list("turn_id", "details") if rows else ():
-        of_turn.setdefault(turn_id, []).append(details)
-    return [pk for pk, _, _ in rows], [(inputs, papers, of_turn.get(pk, [])) for pk, inputs, papers in rows]
-
-
-def _load_turn(agent_id: str, session_id: str, turn_id: str) -> tuple[Turn, list[Any]]:
-    turn = Turn.objects.of(agent_id, session_id, turn_id)
-    if Turn.objects.filter(session_id=turn.session_id, pk__gt=turn.pk).exists():
-        raise Conflict(f"Turn '{turn_id}' is not the newest of its session and cannot be resumed.")
-    return turn, _past(turn.session_id, turn.pk)[1]
-
-
-def _answered_calls(turn: Turn, responses: list[ToolResponse]) -> list[ToolCall]:
-    """Return the calls these responses answer, in their order; raises Conflict or BadRequest when they do not fit."""
-    asked = _call.validate_python((turn.output_message or {}).get("tool_calls") or [])
-    given = [response.call_id for response in responses]
-    twice = next((call_id for call_id in given if given.count(call_id) > 1), None)
-    if twice is not None:
-        raise BadRequest(f"tool_responses: call '{twice}' is answered twice.")
-    if turn.status != Status.WAITING:
-        known = {call["call_id"] for step in turn.steps.all() for call in step.details.get("tool_calls") or []}
-        # Clients that parse calls out of the text themselves answer calls this server never saw.
-        if turn.status == Status.COMPLETED and given and not asked and not known & set(given):
-            return []
-        raise Conflict(f"Turn '{turn.turn_id}' does not wait for tools; it is {turn.get_status_display().lower()}.")
-    ids = [call.call_id for call in asked]
-    unknown = [call_id for call_id in given if call_id not in ids]
-    missing = [call_id for call_id in ids if call_id not in given]
-    if unknown:
-        raise BadRequest(f"tool_responses: the turn has no open call '{unknown[0]}'. Open: {', '.join(ids)}.")
-    if missing:
-        raise BadRequest(f"tool_responses: call '{missing[0]}' is not answered; the turn keeps waiting.")
-    return asked
-
-
-def _usage(turn: Turn) -> dict[str, Any]:
-    return {name: getattr(turn, name) for name in ("input_tokens", "output_tokens", "first_token_ms")}
-
-
-def _own_messages(turn: Turn, calls: list[ToolCall]) -> list[Any]:
-    """Return what this turn said so far, the open calls kept because their answers follow."""
-    open_calls = {call.call_id for call in calls}
-    steps = [step.details for step in turn.steps.all()]
-    messages = history.turn_messages(turn.input_messages, turn.documents_content, steps, with_context=True)
-    last = next((step for step in reversed(steps) if step["step_type"] == "inference"), None)
-    if last is None or not open_calls:
-        return messages
-    asked = last["model_response"].get("tool_calls") or []
-    here = {call["call_id"] for call in asked} - open_calls
-    before = history.turn_messages(
-        turn.input_messages, turn.documents_content, steps[: steps.index(last)], with_context=True
-    )
-    answers = [message for message in messages if message.get("tool_call_id") in here]
-    calling = {"role": "assistant", "content": "", "tool_calls": [history.call_json(call) for call in asked]}
-    return [*before, calling, *answers]
-
-
-def _begin(loaded: Loaded, row: Turn, actor: Principal) -> bool:
+def _begin(loaded: past.Loaded, row: Turn, actor: Principal) -> bool:
     begun = records.begin(loaded.session, loaded.newest, row)
     if begun:
         audit.note(actor, "create", "turn", row.turn_id, session=loaded.session.session_id)

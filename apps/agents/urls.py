@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.agents import session_views, turn_views, views, waiting_views
+from apps.agents import session_views, trial_views, turn_views, views, waiting_views
 
 app_name = "agents"
 SESSION = "chat/<str:agent_id>/<str:session_id>/"
@@ -12,6 +12,8 @@ urlpatterns = [
     path("agents/", views.agent_list, name="agent-list"),
     path("agents/new/", views.agent_new, name="agent-new"),
     path("agents/check/", views.agent_check, name="agent-check"),
+    path("agents/try/<str:key>/", trial_views.trial_turns, name="trial"),
+    path("agents/try/<str:key>/say/", trial_views.trial_say, name="trial-say"),
     path("agents/<str:agent_id>/", views.agent_detail, name="agent-detail"),
     path("agents/<str:agent_id>/edit-copy/", views.agent_copy, name="agent-copy"),
     path("agents/<str:agent_id>/delete/", views.agent_delete, name="agent-delete"),

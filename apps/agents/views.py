@@ -1,6 +1,7 @@
 """Pages of agents: list, form, detail, delete, and what is left of a deleted one."""
 
 from typing import Any
+from uuid import uuid4
 
 from asgiref.sync import async_to_sync
 from django.contrib import messages
@@ -71,6 +72,7 @@ def _form_page(request: HttpRequest, initial: dict[str, Any], context: dict[str,
     if request.method == "POST" and form.is_valid() and form.config:
         return redirect(chat_url(_create(request, form.config, context.get("origin"))))
     status = 422 if form.is_bound else 200
+    context |= {"trial_key": request.POST.get("trial_key") or uuid4().hex}
     return render(request, "agents/agent_form.html", context | {"form": form, "starters": STARTERS}, status=status)
 
 

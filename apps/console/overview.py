@@ -14,6 +14,7 @@ from apps.inference.models import Model, ModelType
 from apps.providers.models import Provider
 
 SHOWN = 5
+BEGINNING = 100  # turns after which nobody needs the card with the first steps
 TOPICS = ("turns", "waiting", "providers")
 
 
@@ -80,6 +81,8 @@ def _sessions() -> Any:
 
 
 def _steps(last: Session | None) -> list[Step]:
+    if Turn.objects.order_by("id")[BEGINNING : BEGINNING + 1].exists():
+        return []
     chat = f"/chat/{last.agent.agent_id}/{last.session_id}/" if last else "/chat/"
     has_model = Model.objects.offered().filter(model_type=ModelType.LLM).exists()
     return [

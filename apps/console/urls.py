@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("go/<str:kind>/<path:name>/", views.go, name="go"),
     path("search/", views.search, name="search"),
+    path("badge/", views.badge, name="badge"),
     path("preferences/theme/", views.set_theme, name="theme"),
     path("preferences/nav/", views.set_nav, name="nav"),
 ]

@@ -25,6 +25,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @requires("viewer")
+def badge(request: HttpRequest) -> HttpResponse:
+    """Return the number of waiting turns as the menu shows it, for tabs without a socket."""
+    return render(request, "_badge.html")
+
+
+@require_safe
+@requires("viewer")
 def go(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     """Lead to the page of an object by its kind and id."""
     place = finding.place_of(kind, name)

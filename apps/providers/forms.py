@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 from django import forms
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined, from_json, to_json
+from pydantic_core import from_json, to_json
 
 from apps.providers import types
 from apps.providers.models import Provider
@@ -54,7 +54,8 @@ class ProviderForm(forms.Form):
     def __init__(self, *args: Any, row: Provider, **options: Any) -> None:
         self.row = row
         self.config_type: type[Config] = types.backend(row.api, row.provider_type).Config
-        super().__init__(*args, initial={"provider_id": row.provider_id, **row.config}, **options)
+        options["initial"] = {"provider_id": row.provider_id, **row.config}
+        super().__init__(*args, **options)
         if row.pk:
             del self.fields["provider_id"]  # models are addressed by it
         for name, info in self.config_type.model_fields.items():
@@ -100,7 +101,7 @@ class ProviderForm(forms.Form):
         found = {}
         for name, info in self.config_type.model_fields.items():
             value = self.cleaned_data.get(name)
-            usual = None if info.default is PydanticUndefined else info.get_default(call_default_factory=True)
+            usual = None if info.is_required() else info.get_default(call_default_factory=True)
             if name not in self.config_type.secret_names() and value not in (None, "", usual):
                 found[name] = value
         return found

@@ -4,7 +4,7 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from apps.core.errors import ProviderError
+from apps.core.errors import BadRequest, ProviderError
 from apps.providers import types
 from apps.providers.models import Provider
 
@@ -15,7 +15,7 @@ _building = threading.Lock()
 def instance(row: Provider) -> Any:
     """Return the backend of this row, the same one until the row is saved again.
 
-    Raises BadRequest for settings that do not fit its type and ProviderError when the provider is disabled.
+    Raises ProviderError when the provider is disabled or its settings do not fit its type.
     """
     if not row.enabled:
         raise ProviderError(f"Provider '{row.provider_id}' is disabled.")
@@ -33,9 +33,18 @@ def instance(row: Provider) -> Any:
 
 
 def build(row: Provider) -> Any:
-    """Return a new backend for a row that need not be saved; raises BadRequest for settings that do not fit."""
-    config = types.check_config(row.api, row.provider_type, row.config | row.secrets)
-    return types.backend(row.api, row.provider_type)(row.provider_id, config)
+    """Return a new backend for a row that need not be saved; raises ProviderError when it cannot be used."""
+    try:
+        config = types.check_config(row.api, row.provider_type, row.config | row.secrets)
+        return types.backend(row.api, row.provider_type)(row.provider_id, config)
+    except BadRequest as error:
+        raise ProviderError(f"Provider '{row.provider_id}' cannot be used. {error.detail}") from None
+
+
+async def close() -> None:
+    """Close the connections kept backends have in this loop; they may be used again."""
+    for _, backend in list(_built.values()):
+        await backend.close()
 
 
 def forget() -> None:

@@ -10,8 +10,6 @@ from apps.core.errors import NotFound
 from apps.core.fields import FastJSONField
 from apps.providers import secrets
 
-HIDDEN = "********"
-
 
 class ProviderQuerySet(models.QuerySet["Provider"]):
     """Reads of providers."""
@@ -99,4 +97,4 @@ class Provider(models.Model):
 
     def shown_config(self) -> dict[str, Any]:
         """Return the settings as they may leave this server: every secret that is set reads ``********``."""
-        return {**self.config, **dict.fromkeys(self.secrets_set, HIDDEN)}
+        return {**self.config, **dict.fromkeys(self.secrets_set, secrets.HIDDEN)}

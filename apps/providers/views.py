@@ -63,7 +63,8 @@ def provider_new(request: HttpRequest) -> HttpResponse:
     """Choose a type, then give its settings."""
     provider_type = request.GET.get("type", "")
     if provider_type not in types.known("inference"):
-        choices = [(name, *ABOUT.get(name, (name, "", "plug"))) for name in types.known("inference")]
+        known = sorted(types.known("inference"), key=lambda name: (name not in ABOUT, [*ABOUT, name].index(name)))
+        choices = [(name, *ABOUT.get(name, (name, "", "plug"))) for name in known]
         return render(request, "providers/provider_type.html", {"choices": choices})
     return _form_page(request, Provider(api="inference", provider_type=provider_type), "create")
 

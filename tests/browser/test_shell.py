@@ -54,7 +54,8 @@ def test_the_menu_folds_by_keyboard_and_stays_folded(tab: Tab) -> None:
     page.reload()
 
     expect(page.locator("body")).to_have_attribute("data-nav", "rail")
-    assert (ui(page, "nav").bounding_box() or {})["width"] < 60
+    box = ui(page, "nav").bounding_box()
+    assert box and box["width"] < 60
     tab.audit("home-rail")
     fold.click()
     expect(page.locator("body")).to_have_attribute("data-nav", "full")

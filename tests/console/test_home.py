@@ -48,6 +48,18 @@ def test_an_empty_console_says_what_comes_first(client: Client) -> None:
     assert "Nothing waits for you." in page
 
 
+def test_the_first_steps_go_once_they_are_done_or_long_past(client: Client, session: Any) -> None:
+    build.model(build.provider())
+    turn(session, answered_by="Ana")
+    assert 'data-ui="first-steps"' not in client.get("/").content.decode()
+
+    Turn.objects.update(answered_by="")
+    assert 'data-ui="first-steps"' in client.get("/").content.decode()
+    for _ in range(100):
+        turn(session)
+    assert 'data-ui="first-steps"' not in client.get("/").content.decode()
+
+
 def test_numbers_are_those_of_the_last_day(session: Any) -> None:
     start = now() - timedelta(minutes=5)
     turn(session, started_at=start, completed_at=start + timedelta(seconds=2), input_tokens=100, output_tokens=20)

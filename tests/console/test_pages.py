@@ -47,6 +47,17 @@ def test_the_menu_marks_where_one_is(client: Client) -> None:
     assert page.count('aria-current="page" title=') == 1
 
 
+def test_the_badge_comes_alone_in_few_queries(client: Client, turn: Turn, django_assert_max_num_queries: Any) -> None:
+    Turn.objects.update(status="waiting")
+
+    with django_assert_max_num_queries(3):
+        part = client.get("/badge/").content.decode()
+
+    assert part.startswith('<span class="cnt" id="waiting-badge"')
+    assert "<span data-count>1</span>" in part
+    assert " hidden" not in part
+
+
 def test_only_staff_see_the_admin(client: Client) -> None:
     staff = Client()
     staff.force_login(build.user("admin"), backend=BACKEND)

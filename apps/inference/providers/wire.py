@@ -40,7 +40,7 @@ class Wire:
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
     async def get(self, path: str, timeout_s: float | None = None) -> Any:
-        """Return the JSON answer of a GET; raises ProviderError."""
+        """Return the JSON answer of a GET, asked over a connection of its own; raises ProviderError."""
         return self._read(await self._send("get", path, None, stream=False, timeout_s=timeout_s))
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
@@ -94,8 +94,7 @@ class Wire:
         client = await self._client()
         options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
         sent: dict[str, Any] = {} if body is None else {"content": to_json(body)}
-        if sent:
-            options["headers"] = {"Content-Type": "application/json"}
+        options["headers"] = {"Content-Type": "application/json"} if sent else {"Connection": "close"}
         openai = import_module("openai")
         # A kept connection may have been closed by the server meanwhile: that failure alone gets a second try.
         for is_last_try in (False, True):

@@ -8,32 +8,65 @@ import apps.core.fields
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('provider_id', models.CharField(help_text='The name clients use: a model is addressed as provider/model.', max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]*$', 'Letters, digits, dots, dashes and underscores only.')])),
-                ('api', models.CharField(default='inference', max_length=40)),
-                ('provider_type', models.CharField(max_length=80)),
-                ('config', apps.core.fields.FastJSONField(blank=True, default=dict, help_text="Settings without secrets, as the type's Config names them.")),
-                ('sealed', models.TextField(blank=True, editable=False, help_text='Secrets, encrypted with a key made from SECRET_KEY.')),
-                ('enabled', models.BooleanField(default=True)),
-                ('from_environment', models.BooleanField(default=False, editable=False, help_text='Made and updated at start from environment variables.')),
-                ('health', models.CharField(choices=[('unknown', 'not checked yet'), ('ok', 'healthy'), ('error', 'unhealthy')], default='unknown', editable=False, max_length=8)),
-                ('health_error', models.TextField(blank=True, editable=False)),
-                ('checked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "provider_id",
+                    models.CharField(
+                        help_text="The name clients use: a model is addressed as provider/model.",
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z0-9][A-Za-z0-9._-]*$", "Letters, digits, dots, dashes and underscores only."
+                            )
+                        ],
+                    ),
+                ),
+                ("api", models.CharField(default="inference", max_length=40)),
+                ("provider_type", models.CharField(max_length=80)),
+                (
+                    "config",
+                    apps.core.fields.FastJSONField(
+                        blank=True, default=dict, help_text="Settings without secrets, as the type's Config names them."
+                    ),
+                ),
+                (
+                    "sealed",
+                    models.TextField(
+                        blank=True, editable=False, help_text="Secrets, encrypted with a key made from SECRET_KEY."
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "from_environment",
+                    models.BooleanField(
+                        default=False, editable=False, help_text="Made and updated at start from environment variables."
+                    ),
+                ),
+                (
+                    "health",
+                    models.CharField(
+                        choices=[("unknown", "not checked yet"), ("ok", "healthy"), ("error", "unhealthy")],
+                        default="unknown",
+                        editable=False,
+                        max_length=8,
+                    ),
+                ),
+                ("health_error", models.TextField(blank=True, editable=False)),
+                ("checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
     ]

@@ -5,6 +5,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.errors import ConsoleError
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         """Fetch each; the first failure ends the command with its reason."""
         try:
             wanted = _wanted(options)
-            if not wanted:
+            if not wanted and not options["starters"]:
                 self._list()
             for entry in wanted:
                 self._pull(entry)
@@ -53,7 +54,7 @@ def _wanted(options: dict[str, Any]) -> list[catalog.Weights]:
     if options["all"]:
         return list(catalog.CATALOG)
     chosen = [catalog.named(name) for name in options["names"]]
-    return [*chosen, *(catalog.STARTERS if options["starters"] else ())]
+    return [*chosen, *(catalog.STARTERS if options["starters"] and settings.EMBEDDED_MODELS else ())]
 
 
 class _Bar:
