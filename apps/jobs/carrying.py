@@ -100,8 +100,10 @@ async def _failure(job: Job, code: int) -> Exception:
         name = signal.Signals(-code).name
         return Gone(f"The job's process was killed by {name}" + (" (out of memory?)." if code == -9 else "."))
     error = await db.read(Job.objects.values_list("error", flat=True).get, pk=job.pk)
-    return (ConsoleError(error, status=400) if code == 2 else ChildFailed(error)) if error else ChildFailed(
-        f"The job's process ended with code {code}; its log tells more."
+    return (
+        (ConsoleError(error, status=400) if code == 2 else ChildFailed(error))
+        if error
+        else ChildFailed(f"The job's process ended with code {code}; its log tells more.")
     )
 
 

@@ -61,7 +61,7 @@ async def arrived(queues: list[str], many: int) -> bool:
 
 
 def _in_database(queues: list[str]) -> bool:
-    return _waiting(queues).exists()
+    return bool(_waiting(queues).exists())
 
 
 def _waiting(queues: list[str]) -> Any:

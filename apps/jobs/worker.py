@@ -55,9 +55,7 @@ class JobWorker:
         self.draining = False
         self._running: dict[str, Running] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._threads = ThreadPoolExecutor(
-            max_workers=sum(settings.JOB_SLOTS.values()) * 2, thread_name_prefix="job"
-        )
+        self._threads = ThreadPoolExecutor(max_workers=sum(settings.JOB_SLOTS.values()) * 2, thread_name_prefix="job")
 
     async def run(self) -> None:
         """Work until ``stop`` is called; then let jobs finish for a while and hand the rest back."""

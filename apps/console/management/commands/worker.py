@@ -25,8 +25,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Work; raises CommandError for a queue nobody knows."""
         queues = [name.strip() for name in options["queues"].split(",") if name.strip()]
-        if not queues or (unknown := set(queues) - set(settings.JOB_QUEUES)):
-            raise CommandError(f"There is no queue {', '.join(sorted(unknown)) if queues else ''}. Known: {', '.join(settings.JOB_QUEUES)}.")
+        unknown = sorted(set(queues) - set(settings.JOB_QUEUES))
+        if unknown or not queues:
+            known = ", ".join(settings.JOB_QUEUES)
+            raise CommandError(f"No queue is named '{', '.join(unknown)}'. Known: {known}.")
         worker = JobWorker(queues)
         self.stdout.write(f"Worker {worker.worker_id} takes jobs of {', '.join(queues)}.")
         self.stdout.flush()
