@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "apps.providers.apps.ProvidersConfig",
     "apps.jobs.apps.JobsConfig",
     "apps.inference.apps.InferenceConfig",
+    "apps.datasets.apps.DatasetsConfig",
     "apps.agents.apps.AgentsConfig",
     "apps.console.apps.ConsoleConfig",
     "django.contrib.admin",
@@ -158,6 +159,16 @@ MODEL_CONNECT_S = env.int("MODEL_CONNECT_S", default=5)
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=20_000_000)
 FETCH_TIMEOUT_S = env.int("FETCH_TIMEOUT_S", default=20)
 FETCH_ALLOWED_HOSTS = env.list("FETCH_ALLOWED_HOSTS", default=[])  # private hosts a user-given address may name
+
+# Datasets
+DATASET_FILES_DIR = env.str("DATASET_FILES_DIR", default=str(DATA_DIR / "datasets"))  # what lsfs:// addresses name
+DATASET_UPLOADS_DIR = env.str("DATASET_UPLOADS_DIR", default=str(DATA_DIR / "uploads"))
+DATASET_MAX_BYTES = env.int("DATASET_MAX_BYTES", default=2_000_000_000)
+DATASET_MAX_ROW_BYTES = env.int("DATASET_MAX_ROW_BYTES", default=5_000_000)
+DATASET_AT_ONCE_BYTES = env.int("DATASET_AT_ONCE_BYTES", default=4_000_000)  # larger sources are loaded by a job
+DATASET_AT_ONCE_S = env.float("DATASET_AT_ONCE_S", default=10)
+DATASET_FETCH_S = env.float("DATASET_FETCH_S", default=3600)
+HUGGINGFACE_URL = env.str("HUGGINGFACE_URL", default="https://huggingface.co")
 
 # Turns
 TURN_HEARTBEAT_S = env.float("TURN_HEARTBEAT_S", default=1.0)

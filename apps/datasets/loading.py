@@ -1,0 +1,290 @@
+"""Rows from a file or an address into the store: small ones while the caller waits, others as a job.
+
+A job stores rows behind a curtain (the dataset counts none of them) and lifts it at the end, so a file is there whole
+or not at all. What is stored counts itself in ``next_position``, in the same transaction; an attempt that follows a
+killed one reads the file again and passes over so many rows.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import F
+from django.utils.timezone import now
+
+from apps.accounts import audit
+from apps.accounts.principals import Principal
+from apps.core import db
+from apps.core.errors import ConsoleError, ProviderError, TooLarge
+from apps.datasets import live, purposes, readers, registry, rows, schemas, sources
+from apps.datasets.models import Dataset, Row, State
+from apps.datasets.readers import Line
+from apps.jobs import runner
+from apps.jobs.handle import CANCELLED, Cancelled, Handle
+
+LOAD = "apps.datasets.loading.load"
+PURGE_ROWS = 5_000
+UNPACKED = 8  # times the size read at once that rows may take as text
+
+
+async def register(request: registry.Request, actor: Principal) -> Dataset:
+    """Register a dataset and return it; one that is large or slow to read is still being loaded by a job then.
+
+    Raises BadRequest, Conflict, TooLarge, and ProviderError for an address that cannot be read.
+    """
+    try:
+        if isinstance(request.asked.source, schemas.RowsDataSource):
+            return await db.write(registry.register_rows, request, actor)
+        return await _register_uri(request, request.asked.source.uri, actor)
+    except IntegrityError:  # another registration of this name was first: now it can be compared
+        found = await db.read(registry.existing, request)
+        if found is None:
+            raise
+        return found
+
+
+async def _register_uri(request: registry.Request, uri: str, actor: Principal) -> Dataset:
+    found = await db.read(registry.existing, request)
+    if found is not None:
+        return found
+    read = await _read_at_once(uri)
+    if read is None:
+        return await db.write(_register_job, request, actor)
+    request.texts, request.warning = read[0], registry.warning_for(request.asked.purpose, read[1])
+    about = read[2] | {"read_at": now().isoformat()}
+    return await db.write(_fill, request, actor, rows.Source("uri", uri[:200]), about)
+
+
+def _fill(request: registry.Request, actor: Principal, source: rows.Source, about: dict[str, Any]) -> Dataset:
+    found = registry.existing(request)
+    if found is not None:
+        return found
+    dataset = registry.make(request, actor)
+    registry.fill(dataset, request.texts, actor, source, **about)
+    return dataset
+
+
+def _register_job(request: registry.Request, actor: Principal) -> Dataset:
+    found = registry.existing(request)
+    if found is not None:
+        return found
+    dataset = registry.make(request, actor, State.LOADING)
+    return start(dataset, actor)
+
+
+def start(dataset: Dataset, actor: Principal, **arguments: Any) -> Dataset:
+    """Ask for the job that fills a dataset and return the dataset; called inside a write."""
+    job = runner.enqueue(
+        LOAD,
+        {"pk": dataset.pk, "by": actor.name, **arguments},
+        kind="dataset load",
+        title=f"Load {arguments.get('into') or dataset.dataset_id}",
+        about=("dataset", arguments.get("into") or dataset.dataset_id),
+        actor=actor,
+    )
+    dataset.job_id = job.job_id
+    dataset.save(update_fields=["job_id"])
+    return dataset
+
+
+async def _read_at_once(uri: str) -> tuple[list[str], list[Any], dict[str, Any]] | None:
+    """Return texts, first values and facts of a small source; None for what a job should read."""
+    hint = sources.size_hint(uri)
+    # What came in the request is here already, and a body is bounded.
+    limit = settings.MAX_BODY_BYTES if uri[:5].lower() == "data:" else settings.DATASET_AT_ONCE_BYTES
+    if hint is not None and hint > limit:
+        return None
+    try:
+        found = await sources.opened(uri, limit, settings.DATASET_AT_ONCE_S)
+    except TooLarge:
+        return None
+    except ProviderError as error:
+        if error.status == 504 and uri.startswith("http"):
+            return None
+        raise
+    return await asyncio.to_thread(_all, found, limit * UNPACKED)
+
+
+def _all(found: sources.Found, most: int) -> tuple[list[str], list[Any], dict[str, Any]] | None:
+    texts: list[str] = []
+    first: list[Any] = []
+    size = 0
+    with found.file:
+        for line in readers.strictly(readers.read(found.file, found.kind, found.charset)):
+            size += len(line.text)
+            if size > most:
+                return None
+            texts.append(line.text)
+            if len(first) < purposes.LOOKED_AT:
+                first.append(line.value)
+    return texts, first, {"size": found.size, "format": found.kind, **found.about}
+
+
+def load(job: Handle) -> dict[str, Any]:
+    """Fill a dataset from its source or an uploaded file: the work of the job ``dataset load``."""
+    dataset = Dataset.objects.get(pk=job.arguments["pk"])
+    try:
+        found = _open(job, dataset)
+        with found.file:
+            return _load(job, dataset, found)
+    except Cancelled as stop:
+        if str(stop) == CANCELLED:
+            _give_up(dataset, "The job was cancelled.")
+        raise
+    except ConsoleError as error:
+        if error.status < 500:
+            _give_up(dataset, error.detail)
+        raise
+
+
+def _open(job: Handle, dataset: Dataset) -> sources.Found:
+    if path := job.arguments.get("path"):
+        file = Path(path)
+        return sources.Found(file.open("rb"), job.arguments["kind"], size=file.stat().st_size)
+
+    def told(size: int, total: int | None) -> None:
+        job.check()
+        job.progress(size, total, "bytes", "fetching")
+
+    uri = dataset.source["uri"]
+    return asyncio.run(sources.opened(uri, settings.DATASET_MAX_BYTES, settings.DATASET_FETCH_S, told))
+
+
+def _load(job: Handle, dataset: Dataset, found: sources.Found) -> dict[str, Any]:
+    known = dataset.read_from.get("sha256")
+    if dataset.next_position and known != found.about.get("sha256"):
+        job.log("The source has changed since the last attempt; beginning again.", "warning")
+        _remove_rows(job, dataset)
+    about = {"size": found.size, "format": found.kind, "read_at": now().isoformat(), **found.about}
+    db.write_soon(Dataset.objects.filter(pk=dataset.pk).update, read_from=about).result()
+    skip = dataset.next_position
+    if skip:
+        job.log(f"Going on behind {skip:,} rows that are stored.")
+    lines = _wanted(job, readers.read(found.file, found.kind, found.charset))
+    first = [line.value for line in islice(lines, skip)][: purposes.LOOKED_AT]
+    for batch in _batches(lines):
+        first += [line.value for line in batch[: purposes.LOOKED_AT - len(first)]]
+        db.write_soon(_store, job, dataset, [line.text for line in batch]).result()
+        job.progress(_where(found), found.size or None, "bytes", f"{dataset.next_position:,} rows")
+        job.check()
+    db.write_soon(_finish, job, dataset, first).result()
+    live.changed_from_sync(Dataset.objects.get(pk=job.arguments.get("target", dataset.pk)))
+    return {"rows": dataset.next_position}
+
+
+def _wanted(job: Handle, lines: Iterator[Line]) -> Iterator[Line]:
+    """Yield the rows; a bad line ends the job, unless whoever asked was shown the bad lines and goes on without."""
+    if not job.arguments.get("skip_bad"):
+        return readers.strictly(lines)
+    return (line for line in lines if not line.error)
+
+
+def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line.text)
+        if len(batch) >= rows.CHUNK_ROWS or size >= rows.CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _where(found: sources.Found) -> int:
+    try:
+        return found.file.tell()
+    except (OSError, ValueError):
+        return 0
+
+
+def _store(job: Handle, dataset: Dataset, texts: list[str]) -> None:
+    """Store a batch behind those before it; the count on the row is the checkpoint, in the same transaction."""
+    job.keep({"rows": dataset.next_position + len(texts)})
+    rows.insert(dataset.pk, dataset.next_position, texts)
+    size = rows.size_of(texts)
+    stored = Dataset.objects.filter(pk=dataset.pk, next_position=dataset.next_position)
+    if not stored.update(next_position=F("next_position") + len(texts), size_bytes=F("size_bytes") + size):
+        raise Cancelled("another attempt stores these rows")
+    dataset.next_position += len(texts)
+    dataset.size_bytes += size
+
+
+def _finish(job: Handle, dataset: Dataset, first: list[Any]) -> None:
+    """Lift the curtain: the rows are counted, or moved behind those of the dataset they were meant for."""
+    job.keep({"rows": dataset.next_position})
+    actor = Principal(role="operator", name=job.arguments.get("by", ""))
+    source = rows.Source(
+        job.arguments.get("how", "uri"), job.arguments.get("about") or dataset.source.get("uri", "")[:200]
+    )
+    if target := job.arguments.get("target"):
+        _move(dataset, Dataset.objects.select_for_update().get(pk=target), actor, source)
+        return
+    count, dataset.next_position = dataset.next_position, 0
+    rows.note_addition(dataset, count, actor, source)
+    dataset.state = State.READY
+    dataset.warning = registry.warning_for(dataset.purpose, first)
+    dataset.row_count = dataset.next_position = count
+    dataset.updated_at = now()
+    dataset.save(update_fields=["state", "warning", "row_count", "next_position", "updated_at"])
+    audit.note(actor, "load", "dataset", dataset.dataset_id, rows=count)
+
+
+def _move(dataset: Dataset, target: Dataset, actor: Principal, source: rows.Source) -> None:
+    base, count = target.next_position, dataset.next_position
+    moved = Row.objects.filter(dataset_id=dataset.pk)
+    moved.update(dataset_id=target.pk, position=F("position") + base)
+    rows.note_addition(target, count, actor, source)
+    rows.grow(target, count, dataset.size_bytes)
+    audit.note(actor, "append", "dataset", target.dataset_id, rows=count, how=source.how)
+    Dataset.objects.filter(pk=dataset.pk)._raw_delete(using="default")
+
+
+def _give_up(dataset: Dataset, why: str) -> None:
+    """Say why there are no rows, and let go of those that were stored."""
+
+    def unit() -> None:
+        Dataset.objects.filter(pk=dataset.pk, state=State.LOADING).update(
+            state=State.FAILED, load_error=why, next_position=0, size_bytes=0
+        )
+
+    _delete_rows(dataset.pk)
+    db.write_soon(unit).result()
+    live.changed_from_sync(Dataset.objects.get(pk=dataset.pk))
+
+
+def _remove_rows(job: Handle, dataset: Dataset) -> None:
+    _delete_rows(dataset.pk, job)
+    db.write_soon(Dataset.objects.filter(pk=dataset.pk).update, next_position=0, size_bytes=0).result()
+    dataset.next_position = dataset.size_bytes = 0
+
+
+def _delete_rows(pk: int, job: Handle | None = None) -> int:
+    """Delete stored rows in pieces, so that no other write waits long; return how many there were."""
+    gone = 0
+    while True:
+        if job is not None:
+            job.check()
+            job.progress(gone, unit="rows")
+        ids = list(Row.objects.filter(dataset_id=pk).order_by("position").values_list("pk", flat=True)[:PURGE_ROWS])
+        if not ids:
+            return gone
+        db.write_soon(
+            Row.objects.filter(pk__gte=ids[0], pk__lte=ids[-1], dataset_id=pk)._raw_delete, "default"
+        ).result()
+        gone += len(ids)
+
+
+def purge(job: Handle) -> dict[str, Any]:
+    """Remove the rows of a dataset that was deleted: the work of the job ``dataset removal``."""
+    pk = job.arguments["pk"]
+    gone = _delete_rows(pk, job)
+    hidden = Dataset.objects.filter(pk=pk, state=State.HIDDEN).first()
+    if hidden is not None:
+        db.write_soon(registry.remove, hidden).result()
+    return {"rows": gone}
