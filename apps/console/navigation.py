@@ -39,7 +39,13 @@ MENU = (
     Group(
         "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))
     ),
-    Group("System", (Item("settings", "Settings", "settings", "/settings/profile/", under="/settings/"),)),
+    Group(
+        "System",
+        (
+            Item("jobs", "Jobs and workers", "server", "/system/jobs/", under="/system/"),
+            Item("settings", "Settings", "settings", "/settings/profile/", under="/settings/"),
+        ),
+    ),
 )
 
 

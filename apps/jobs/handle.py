@@ -61,7 +61,7 @@ class Handle:
         self._unsent, self._sent_at = False, time.monotonic()
         progress = to_jsonable_python(self._progress)
         written = db.write_soon(Job.objects.held(self.lease).update, progress=progress)
-        event = {"event_type": "job_progress", "progress": progress}
+        event = {"event_type": "job_progress", **progress}
         written.add_done_callback(lambda done: done.exception() or self._tell(self._topic, event))
 
     def keep(self, checkpoint: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ STATES = {
     Status.CANCELLED.value: "Cancelled",
 }
 COUNTED = 10_000
-NAMES = ("status", "kind", "queue", "q")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,18 @@ class Filter:
     def is_set(self) -> bool:
         """Whether it leaves anything out."""
         return bool(self.query)
+
+    @property
+    def tabs(self) -> list[tuple[str, str, bool]]:
+        """The states: words, address with the rest of the filter kept, and whether it is this one."""
+        return [(words, self._with_status(state), state == self.status) for state, words in STATES.items()]
+
+    def _with_status(self, state: str) -> str:
+        query = QueryDict(self.query, mutable=True)
+        query.pop("status", None)
+        if state:
+            query["status"] = state
+        return "?" + query.urlencode()
 
     def rows(self) -> JobQuerySet:
         """Return the jobs it leaves."""

@@ -89,10 +89,10 @@ async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
         job = await db.read(Job.objects.filter(job_id=topic.partition(":")[2]).first)
         if job is None:
             return []
-        html = render_to_string("jobs/_progress.html", {"job": job, "progress": event["progress"]})
+        html = render_to_string("jobs/_progress.html", {"job": job})
         return [{"k": "html", "target": "#job-progress", "h": html}]
     if event["event_type"] == "job_line":
-        html = render_to_string("jobs/_line.html", {"line": event})
+        html = render_to_string("jobs/_line.html", {"line": event | {"clock": event["at"][11:19]}})
         return [{"k": "html", "target": "#job-lines", "swap": "append", "h": html}]
     return [{"k": "state", "v": {"event_type": event["event_type"]}}]
 

@@ -197,6 +197,17 @@ class Job(models.Model):
         return self.status
 
     @property
+    def word(self) -> str:
+        """The word of its state where the usual one would mislead: a turn is stopped, a job is cancelled."""
+        return "Cancelled" if self.status == Status.CANCELLED else ""
+
+    @property
+    def share(self) -> float | None:
+        """How much is done, between 0 and 1; None when nobody knows."""
+        done, total = self.progress.get("done"), self.progress.get("total")
+        return min(1.0, max(0.0, done / total)) if done is not None and total else None
+
+    @property
     def waited_s(self) -> float:
         """Seconds from being asked for to being begun."""
         return ((self.started_at or self.completed_at or now()) - self.scheduled_at).total_seconds()

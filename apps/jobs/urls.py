@@ -7,6 +7,7 @@ from apps.jobs import views
 app_name = "jobs"
 urlpatterns = [
     path("system/jobs/", views.job_list, name="job-list"),
+    path("system/jobs/badge/", views.badge, name="badge"),
     path("system/jobs/many/", views.job_many, name="job-many"),
     path("system/jobs/<str:job_id>/", views.job_detail, name="job-detail"),
     path("system/jobs/<str:job_id>/cancel/", views.job_cancel, name="job-cancel"),

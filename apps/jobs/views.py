@@ -35,7 +35,6 @@ def job_list(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "filter": filter_,
-        "states": listing.STATES,
         "queues": QUEUES,
         "kinds": listing.kinds(),
         "total": listing.count(rows),
@@ -60,7 +59,6 @@ def job_detail(request: HttpRequest, job_id: str) -> HttpResponse:
     lines = list(job.lines.order_by("-pk")[: LINES_SHOWN + 1])
     context = {
         "job": job,
-        "progress": job.progress,
         "lines": lines[:LINES_SHOWN][::-1],
         "has_more_lines": len(lines) > LINES_SHOWN,
         "retried_as": job.retries.order_by("-pk").first(),
@@ -68,7 +66,15 @@ def job_detail(request: HttpRequest, job_id: str) -> HttpResponse:
         "can_operate": _may(request),
         "number": number,
     }
-    return render(request, "jobs/job_detail.html", context)
+    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
+    return render(request, "jobs/_job.html" if is_part else "jobs/job_detail.html", context)
+
+
+@require_GET
+@requires("viewer")
+def badge(request: HttpRequest) -> HttpResponse:
+    """The number of failed jobs in the menu alone."""
+    return render(request, "jobs/_failed_badge.html")
 
 
 @require_POST
