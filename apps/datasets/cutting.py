@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -144,7 +145,9 @@ def stream(parts: Iterator[str], limit: int) -> Iterator[tuple[Any, str]]:
     while True:
         text, at = _more(text, at, parts, first)
         if text[at] == "]":
-            break
+            if (text[at + 1 :] + "".join(islice(parts, 1))).strip(" \t\r\n"):
+                raise ValueError("more text after the array")
+            return
         while True:
             try:
                 value, (end, cut) = _strictly_or_not(text, at)
@@ -152,7 +155,7 @@ def stream(parts: Iterator[str], limit: int) -> Iterator[tuple[Any, str]]:
             except (ValueError, IndexError) as error:
                 if len(text) - at > limit:
                     raise TooLarge(f"a value is larger than {limit:,} characters, or the JSON is broken") from error
-                more = "".join(part for _, part in zip(range(1 + (len(text) - at >> 16)), parts, strict=False))
+                more = "".join(islice(parts, 1 + (len(text) - at >> 16)))
                 if not more:
                     raise ValueError(str(error) or "the file ends too early") from error
                 text, at = text[at:] + more, 0
@@ -166,6 +169,8 @@ def _more(text: str, at: int, parts: Iterator[str], first: bool) -> tuple[str, i
     while True:
         at = _skip(text, at)
         if at < len(text):
+            if not wanted and not first and text[at] == "]":
+                raise ValueError("a ',' before the closing ']'")
             if text[at] == "]" or not wanted:
                 return text, at
             if text[at] != ",":

@@ -12,6 +12,7 @@ from django.utils.timezone import now
 
 from apps.core.errors import BadRequest, NotFound
 from apps.core.fields import JSONTextField
+from apps.jobs.models import Job
 
 
 class Purpose(models.TextChoices):
@@ -103,11 +104,13 @@ class Dataset(models.Model):
 
     def check_readable(self) -> None:
         """Raise BadRequest while the rows are not all here, or never came."""
-        if self.state == State.LOADING:
-            job = f" by job {self.job_id}" if self.job_id else ""
-            raise BadRequest(f"Dataset '{self.dataset_id}' is still being loaded{job}.")
-        if self.state == State.FAILED:
-            raise BadRequest(f"Dataset '{self.dataset_id}' could not be loaded: {self.load_error}")
+        if self.state == State.READY:
+            return
+        job = Job.objects.filter(job_id=self.job_id).first() if self.state == State.LOADING else None
+        if self.state == State.LOADING and (job is None or job.is_active):
+            raise BadRequest(f"Dataset '{self.dataset_id}' is still being loaded by job {self.job_id}.")
+        why = self.load_error or (job.error if job else "") or "the job that loads it was stopped."
+        raise BadRequest(f"Dataset '{self.dataset_id}' could not be loaded: {why}")
 
     def facts(self) -> dict[str, Any]:
         """Return the fields of the API's Dataset, without the rows of its source."""
