@@ -36,6 +36,7 @@ MENU = (
             Item("waiting", "Waiting", "hand", "/waiting/"),
         ),
     ),
+    Group("Improve", (Item("datasets", "Datasets", "database", "/datasets/"),)),
     Group(
         "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))
     ),

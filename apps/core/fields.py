@@ -52,7 +52,7 @@ class SchemaField(FastJSONField):
         return json.dumps(self._adapter.dump_python(value, mode="json", exclude_none=True) if self._adapter else value)
 
 
-class JSONTextField(models.TextField):
+class JSONTextField(models.TextField[Any, Any]):
     """JSON kept as text: comes back exactly as given, where a database's own JSON type would change or refuse it."""
 
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:

@@ -7,8 +7,8 @@ threads get their turn while a big body is read.
 import json
 import re
 from collections.abc import Callable, Iterator
-from json.decoder import scanstring  # type: ignore[attr-defined]
 from itertools import islice
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from django.conf import settings

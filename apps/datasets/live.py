@@ -5,6 +5,7 @@ from typing import Any
 from apps.core import db, live
 from apps.core.live import Event, Topic
 from apps.datasets.models import Dataset
+from apps.jobs import live as jobs
 
 LIST = "datasets"
 
@@ -45,5 +46,5 @@ async def changed(dataset: Dataset) -> None:
 
 def changed_from_sync(dataset: Dataset) -> None:
     """Tell watchers, from a page or a job."""
-    live.publish_from_sync(dataset.topic, told(dataset))
-    live.publish_from_sync(LIST, told(dataset))
+    jobs.tell(dataset.topic, told(dataset))
+    jobs.tell(LIST, told(dataset))

@@ -20,7 +20,7 @@ from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core import db
 from apps.core.errors import ConsoleError, ProviderError, TooLarge
-from apps.datasets import live, purposes, readers, registry, rows, schemas, sources
+from apps.datasets import live, purposes, readers, registry, rows, schemas, sources, uploads
 from apps.datasets.models import Dataset, Row, State
 from apps.datasets.readers import Line
 from apps.jobs import runner
@@ -126,7 +126,9 @@ def _all(found: sources.Found, most: int) -> tuple[list[str], list[Any], dict[st
 
 def load(job: Handle) -> dict[str, Any]:
     """Fill a dataset from its source or an uploaded file: the work of the job ``dataset load``."""
-    dataset = Dataset.objects.get(pk=job.arguments["pk"])
+    dataset = _wanting(job)
+    if dataset is None:
+        return {"rows": 0}
     try:
         found = _open(job, dataset)
         with found.file:
@@ -134,11 +136,26 @@ def load(job: Handle) -> dict[str, Any]:
     except Cancelled as stop:
         if str(stop) == CANCELLED:
             _give_up(dataset, "The job was cancelled.")
+            _forget_file(job)
         raise
     except ConsoleError as error:
         if error.status < 500:
             _give_up(dataset, error.detail)
+            _forget_file(job)
         raise
+
+
+def _wanting(job: Handle) -> Dataset | None:
+    """Return the dataset to fill; None when an earlier attempt had finished it, or it was deleted meanwhile."""
+    found = Dataset.objects.filter(pk=job.arguments["pk"]).first()
+    if found is None or found.state == State.READY or (found.state == State.HIDDEN and not job.arguments.get("target")):
+        return None
+    if found.state == State.FAILED:  # tried again by hand
+        db.write_soon(
+            Dataset.objects.filter(pk=found.pk).update, state=State.LOADING, load_error="", job_id=job.job_id
+        ).result()
+        found.refresh_from_db()
+    return found
 
 
 def _open(job: Handle, dataset: Dataset) -> sources.Found:
@@ -148,7 +165,7 @@ def _open(job: Handle, dataset: Dataset) -> sources.Found:
 
     def told(size: int, total: int | None) -> None:
         job.check()
-        job.progress(size, total, "bytes", "fetching")
+        job.progress(size, total, "B", "fetching")
 
     uri = dataset.source["uri"]
     return asyncio.run(sources.opened(uri, settings.DATASET_MAX_BYTES, settings.DATASET_FETCH_S, told))
@@ -169,18 +186,28 @@ def _load(job: Handle, dataset: Dataset, found: sources.Found) -> dict[str, Any]
     for batch in _batches(lines):
         first += [line.value for line in batch[: purposes.LOOKED_AT - len(first)]]
         db.write_soon(_store, job, dataset, [line.text for line in batch]).result()
-        job.progress(_where(found), found.size or None, "bytes", f"{dataset.next_position:,} rows")
+        job.progress(_where(found), found.size or None, "B", f"{dataset.next_position:,} rows")
         job.check()
     db.write_soon(_finish, job, dataset, first).result()
     live.changed_from_sync(Dataset.objects.get(pk=job.arguments.get("target", dataset.pk)))
+    _forget_file(job)
     return {"rows": dataset.next_position}
 
 
 def _wanted(job: Handle, lines: Iterator[Line]) -> Iterator[Line]:
     """Yield the rows; a bad line ends the job, unless whoever asked was shown the bad lines and goes on without."""
-    if not job.arguments.get("skip_bad"):
-        return readers.strictly(lines)
-    return (line for line in lines if not line.error)
+    mapping = job.arguments.get("mapping") or {}
+    good = (line for line in lines if not line.error) if job.arguments.get("skip_bad") else readers.strictly(lines)
+    renamed = (uploads.renamed(line, mapping) for line in good)
+    target = job.arguments.get("target")
+    return _fitting(renamed, Dataset.objects.get(pk=target)) if target else renamed
+
+
+def _fitting(lines: Iterator[Line], target: Dataset) -> Iterator[Line]:
+    for line in lines:
+        if wrong := rows.fits(target, line.value):
+            raise readers.Unreadable(f"Line {line.number}: {wrong}")
+        yield line
 
 
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
@@ -194,6 +221,11 @@ def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _forget_file(job: Handle) -> None:
+    if path := job.arguments.get("path"):
+        Path(path).unlink(missing_ok=True)
 
 
 def _where(found: sources.Found) -> int:
@@ -255,6 +287,9 @@ def _give_up(dataset: Dataset, why: str) -> None:
 
     _delete_rows(dataset.pk)
     db.write_soon(unit).result()
+    if dataset.state == State.HIDDEN:
+        db.write_soon(registry.remove, dataset).result()
+        return
     live.changed_from_sync(Dataset.objects.get(pk=dataset.pk))
 
 

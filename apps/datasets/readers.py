@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 from django.conf import settings
@@ -143,7 +144,7 @@ def _text(number: int, raw: bytes) -> str:
 def _json_lines(file: Any) -> Iterator[Line]:
     for number, raw in _lines(file):
         if raw.strip():
-            yield _line(number, lambda text=_text(number, raw): cutting.one(text))  # type: ignore[misc]
+            yield _line(number, partial(cutting.one, _text(number, raw)))
 
 
 def _line(number: int, make: Callable[[], tuple[Any, str]]) -> Line:

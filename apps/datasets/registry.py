@@ -1,4 +1,4 @@
-"""Registering datasets and taking them away. Registering the same again changes nothing; something else is a conflict."""
+"""Registering datasets and taking them away. The same again changes nothing; something else is a conflict."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -128,12 +128,13 @@ def _value(text: str) -> Any:
 def make(request: Request, actor: Principal, state: State = State.READY) -> Dataset:
     """Insert the dataset without its rows; called inside a write."""
     asked = request.asked
-    source = {"type": "rows"} if isinstance(asked.source, schemas.RowsDataSource) else asked.source.model_dump()
+    source: Any = {"type": "rows"} if isinstance(asked.source, schemas.RowsDataSource) else asked.source.model_dump()
+    metadata: Any = asked.metadata or {}
     dataset = Dataset.objects.create(
         dataset_id=asked.dataset_id or f"dataset-{new_id()}",
         purpose=asked.purpose,
         source=source,
-        metadata=asked.metadata or {},
+        metadata=metadata,
         warning=request.warning,
         state=state,
         created_by_id=actor.user_id,

@@ -102,7 +102,7 @@ def insert(dataset_pk: int, start: int, texts: Texts, origins: Sequence[Any] | N
                 for value in values:
                     copy.write_row(value)
         else:
-            cursor.executemany(f"INSERT INTO datasets_row ({COLUMNS}) VALUES (%s, %s, %s, %s)", values)
+            cursor.executemany(f"INSERT INTO datasets_row ({COLUMNS}) VALUES (%s, %s, %s, %s)", list(values))
 
 
 def note_addition(dataset: Dataset, count: int, actor: Principal, source: Source) -> None:

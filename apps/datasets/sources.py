@@ -93,14 +93,14 @@ def _data(uri: str) -> Found:
             body = base64.b64decode(body + b"=" * (-len(body) % 4), validate=True)
     except binascii.Error as error:
         raise BadRequest(f"source.uri: the data is not base64: {error}") from error
-    file = tempfile.TemporaryFile()
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - whoever reads it closes it
     file.write(body)
     file.seek(0)
-    return Found(cast(BinaryIO, file), kind, charset, len(body), {"sha256": hashlib.sha256(body).hexdigest()})
+    return Found(file, kind, charset, len(body), {"sha256": hashlib.sha256(body).hexdigest()})
 
 
 def local_path(uri: str) -> Path:
-    """Return the file an ``lsfs://`` address names; raises BadRequest outside the data folder, or where there is none."""
+    """Return the file an ``lsfs://`` address names; raises BadRequest outside the folder, or where there is none."""
     root = Path(settings.DATASET_FILES_DIR).resolve()
     name = uri[len("lsfs://") :]
     refusal = BadRequest(f"source.uri: no file '{name[:200]}' in the folder for datasets")
@@ -124,7 +124,7 @@ def _local(uri: str) -> Found:
 
 
 async def _web(uri: str, max_bytes: int, seconds: float, told: Told | None) -> Found:
-    file = cast(BinaryIO, tempfile.TemporaryFile(dir=_folder()))
+    file = cast(BinaryIO, tempfile.TemporaryFile(dir=_folder()))  # noqa: SIM115 - the same
     try:
         saved = await save(uri, file, max_bytes, seconds, "DATASET_MAX_BYTES", told)
         kind = _kind_on_the_web(saved, uri)
@@ -160,11 +160,15 @@ def hub_name(uri: str) -> tuple[str, dict[str, str]]:
 
 
 async def _hub(uri: str, max_bytes: int, seconds: float, told: Told | None) -> Found:
-    """Fetch the hub's own Parquet copy of a split; the first file of several is told of in ``about``."""
+    """Fetch the hub's own Parquet copy of a split."""
     name, options = hub_name(uri)
     try:
         listing = await fetch(f"{settings.HUGGINGFACE_URL}/api/datasets/{quote(name)}/parquet", 5_000_000)
         urls = _split(name, from_json(listing.body), options)
+        if len(urls) > 1:
+            raise NotBuiltIn(
+                f"'{name}' comes in {len(urls)} files; splits of one file are read. Fetch it as a file first."
+            )
         found = await _web(urls[0], max_bytes, seconds, told)
     except (BadRequest, NotBuiltIn):
         raise
@@ -176,8 +180,6 @@ async def _hub(uri: str, max_bytes: int, seconds: float, told: Told | None) -> F
         ) from error
     except ValueError as error:
         raise ProviderError(f"Hugging Face answered something that is no list of files for '{name}'.") from error
-    if len(urls) > 1:
-        found.about["parts_left_out"] = len(urls) - 1
     found.kind = "parquet"
     return found
 

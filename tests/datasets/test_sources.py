@@ -38,7 +38,8 @@ async def rows_of(calls: Checked, uri: str) -> Any:
 @pytest.mark.parametrize(
     "uri",
     [
-        coded("text/csv", CSV), coded("csv", CSV), coded("text/csv;charset=utf-8", "\ufeff" + CSV.replace("\n", "\r\n")),
+        coded("text/csv", CSV), coded("csv", CSV),
+        coded("text/csv;charset=utf-8", "\ufeff" + CSV.replace("\n", "\r\n")),
         coded("text/csv", CSV.replace("\n", "\r")), coded("text/csv", CSV.replace(",", ";")),
         coded("text/csv", CSV.encode("utf-16")), "data:text/csv," + urllib.parse.quote(CSV),
         coded("application/json", ARRAY), coded("application/jsonl", JSONL), coded("application/x-ndjson", JSONL),
@@ -85,7 +86,8 @@ async def test_parquet(beta: Checked, tmp_path: Path) -> None:
 
 
 BAD = {
-    "text/csv": ["question,answer\nWhat?,\"open\n", "a,a\n1,2", "a,b\n1,2,3", b"a,b\n\xff\xfe\xfa,2", "a,b\n1,\0", b"a\n\x80"],
+    "text/csv": ["question,answer\nWhat?,\"open\n", "a,a\n1,2", "a,b\n1,2,3", b"a,b\n\xff\xfe\xfa,2", "a,b\n1,\0",
+                 b"a\n\x80"],
     "application/json": ["", "[", "[1]", '{"a": 1', "[{}", "[{},]", "[{} {}]", "nonsense", '"x"', "[" * 100_000,
                          b'[{"a": "\xff"}]', '[{"a": "\x01"}]', "[{}]trailing"],
     "application/jsonl": ["[1]", "{", '{"a": 1}\nnot json', '{"a":' + "[" * 5_000, b"\x00\x01", '{"a": 1} {"b": 2}'],
