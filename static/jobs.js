@@ -14,7 +14,7 @@ function show() {
   }
   if (head) { head.checked = all.length > 0 && chosen.size === all.length; head.indeterminate = !head.checked && chosen.size > 0; }
   if (words) { words.textContent = `${chosen.size} chosen`; words.hidden = !chosen.size; }
-  for (const button of doc.querySelectorAll("#bulk button")) button.disabled = !chosen.size;
+  for (const button of doc.querySelectorAll("[data-many]")) button.disabled = !chosen.size;
 }
 let last;
 doc.addEventListener("click", (event) => {

@@ -35,6 +35,11 @@ class Filter:
         return bool(self.query)
 
     @property
+    def ended_badly(self) -> bool:
+        """Whether it leaves only jobs that can be tried again."""
+        return self.status in (Status.FAILED, Status.CANCELLED)
+
+    @property
     def tabs(self) -> list[tuple[str, str, bool]]:
         """The states: words, address with the rest of the filter kept, and whether it is this one."""
         return [(words, self._with_status(state), state == self.status) for state, words in STATES.items()]

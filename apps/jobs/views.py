@@ -111,7 +111,7 @@ def job_retry(request: HttpRequest, job_id: str) -> HttpResponse:
 @once.only
 def job_many(request: HttpRequest) -> HttpResponse:
     """Retry or cancel the chosen jobs, or all a filter leaves; stay on the same list."""
-    act, actor = request.POST.get("act"), principal_of(request)
+    act, actor = request.POST.get("act", "").removesuffix("-all"), principal_of(request)
     jobs = _chosen(request)
     try:
         if act == "retry":
@@ -155,7 +155,7 @@ def worker_drain(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _chosen(request: HttpRequest) -> JobQuerySet:
-    if request.POST.get("all"):
+    if request.POST.get("act", "").endswith("-all"):
         return listing.asked(request.GET).rows()
     return Job.objects.filter(job_id__in=request.POST.getlist("job")[: runner.AT_ONCE])
 

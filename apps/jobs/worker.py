@@ -209,7 +209,7 @@ class JobWorker:
         """Let the job be tried again a little later, or end it when that was the last attempt or is no use."""
         words = carrying.reason(error)
         if not isinstance(error, carrying.ChildFailed) and not carrying.is_hopeless(error):
-            handle.log("".join(traceback.format_exception(error, limit=-8)), "error")
+            handle.log("".join(traceback.format_exception(error, limit=-4)), "error")
         if carrying.is_hopeless(error) or job.attempt >= job.max_attempts:
             handle.log(f"Attempt {job.attempt} of {job.max_attempts} failed: {words}", "error")
             await db.write(Job.objects.end, handle.lease, Status.FAILED, error=words)

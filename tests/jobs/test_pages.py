@@ -91,7 +91,7 @@ def test_failures_are_tried_again_together_and_the_list_stays(client: Client, gi
     assert some.headers["Location"] == "/system/jobs/?status=failed&after=70"
     assert Job.objects.filter(status="scheduled").count() == 2
 
-    client.post("/system/jobs/many/?status=failed", {"act": "retry", "all": "yes"})
+    client.post("/system/jobs/many/?status=failed", {"act": "retry-all"})
     assert Job.objects.filter(status="scheduled").count() == 60
 
 
@@ -99,7 +99,7 @@ def test_what_waits_is_cancelled_together(client: Client, give: Give) -> None:
     for _ in range(3):
         give("answer")
 
-    client.post("/system/jobs/many/?status=scheduled", {"act": "cancel", "all": "yes"})
+    client.post("/system/jobs/many/?status=scheduled", {"act": "cancel-all"})
 
     assert Job.objects.filter(status="cancelled").count() == 3
 
@@ -134,7 +134,7 @@ def test_viewers_see_and_change_nothing(failed: Job) -> None:
     page = browser.get("/system/jobs/?status=failed").content.decode()
     assert "Load support-gold" in page and 'data-ui="retry"' not in page and "data-pick" not in page
     for place in (f"{failed.job_id}/retry", f"{failed.job_id}/cancel", "many"):
-        assert browser.post(f"/system/jobs/{place}/", {"act": "cancel", "all": "yes"}).status_code == 403
+        assert browser.post(f"/system/jobs/{place}/", {"act": "cancel-all"}).status_code == 403
     assert Job.objects.filter(status="scheduled").count() == 1
 
 

@@ -62,7 +62,7 @@ def _answer(job: Job, handle: Handle) -> tuple[int, dict[str, Any]]:
     except Cancelled:
         return carrying.STOPPED, {"error": ""}
     except Exception as error:
-        handle.log(traceback.format_exc(limit=-8), "error")
+        handle.log(traceback.format_exc(limit=-4), "error")
         return 2 if carrying.is_hopeless(error) else 1, {"error": carrying.reason(error)}
 
 

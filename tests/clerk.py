@@ -7,12 +7,13 @@ Reads one JSON request a line, answers with one JSON line: ``{"give": work, "arg
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.getcwd())  # the checkout, from which it is started
+sys.path.insert(0, str(Path.cwd()))  # the checkout, from which it is started
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stack_console.settings")
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
@@ -28,9 +29,9 @@ def give(request: dict[str, Any]) -> Any:
     """Enqueue jobs and return their ids."""
     fields = {name: request[name] for name in ("queue", "isolated", "max_attempts", "priority") if name in request}
     work, arguments = f"tests.jobs.works.{request['give']}", request.get("arguments", {})
+    titles = request.get("titles") or [request["give"]] * request.get("many", 1)
     return [
-        runner.enqueue(work, arguments, kind="test", title=request["give"], actor=TERMINAL, **fields).job_id
-        for _ in range(request.get("many", 1))
+        runner.enqueue(work, arguments, kind="test", title=title, actor=TERMINAL, **fields).job_id for title in titles
     ]
 
 
