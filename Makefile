@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CLIENTS := $(VENV)/clients
 CLIENT_VERSIONS := 0.2.12 0.2.23 0.3.0
 DATA_DIR := $(or $(STACK_CONSOLE_DATA_DIR),var)
-export PYTHONDONTWRITEBYTECODE ?=
+STARTERS := test -e $(DATA_DIR)/.starters || { $(BIN)/python manage.py pull_model --starters && touch $(DATA_DIR)/.starters; }
 
 .PHONY: help run test check bench spec test-scale
 .DEFAULT_GOAL := help
@@ -15,10 +15,11 @@ help: ## what each word does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(VENV)/.base ## install what is missing, fetch the small models, start the console
-	@test -e $(DATA_DIR)/.starters || { $(BIN)/python manage.py pull_model --starters && touch $(DATA_DIR)/.starters; } || echo "Starting without embedded models."
+	@$(STARTERS) || echo "Starting without embedded models."
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/.test $(CLIENTS)/.ready ## the whole suite
+	@$(STARTERS) || echo "Tests of the embedded models are skipped."
 	@test -x "$(or $(CHROMIUM),/usr/bin/chromium)" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium (or set CHROMIUM to its path)."
 	$(BIN)/python -m pytest -m "not scale" $(ARGS)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ from tests.processes import Console, ModelServer  # noqa: E402
 from tests.program import Program  # noqa: E402
 
 Line = dict[str, Any]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let connections to Redis end with the event loop of the test they belong to."""
+    if os.environ.get("REDIS_URL"):
+        config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,7 +67,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
     with django_db_blocker.unblock():
         db.close_all()
-        connections.close_all()
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:  # threads of third parties keep connections too
+                others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                cursor.execute(f"{others} AND pid <> pg_backend_pid()")
+            connections.close_all()
+            connection.close_pool()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -138,18 +150,18 @@ async def client_for(transactional_db: None) -> AsyncIterator[Callable[..., http
         made.append(httpx2.AsyncClient(transport=transport, base_url="http://testserver", headers=headers, timeout=30))
         return made[-1]
 
+    # One thread, so that what a test reads and writes beside the loop is closed with it.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     tokens = await asyncio.to_thread(_keys)
     yield client
     for one in made:
         await one.aclose()
     await turns_to_end()
+    await asyncio.to_thread(connections.close_all)
 
 
 def _keys() -> dict[str, str]:
-    try:
-        return {role: build.key(role) for role in ("viewer", "operator", "admin")}
-    finally:
-        connections.close_all()
+    return {role: build.key(role) for role in ("viewer", "operator", "admin")}
 
 
 async def turns_to_end(seconds: float = 5) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from urllib.parse import urlsplit
 
 # A worker of a parallel run has its own folder; the environment is read when the settings are imported.
 os.environ["STACK_CONSOLE_DATA_DIR"] = tempfile.mkdtemp(prefix="stack-console-test-")
@@ -11,7 +12,15 @@ os.environ.setdefault("EMBEDDED_MODELS", "0")
 os.environ.setdefault("API_RATE", "")
 
 from stack_console.settings import *  # noqa: E402, F403
-from stack_console.settings import DATA_DIR, DATABASES, LOGGING, REDIS_URL, STATIC_ROOT, STORAGES  # noqa: E402
+from stack_console.settings import (  # noqa: E402
+    CACHES,
+    DATA_DIR,
+    DATABASES,
+    LOGGING,
+    REDIS_URL,
+    STATIC_ROOT,
+    STORAGES,
+)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Units of work run on threads with connections of their own, so memory will not do.
@@ -23,6 +32,6 @@ STATIC_ROOT.mkdir()
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 LOGGING["root"]["level"] = "WARNING"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
-if REDIS_URL and WORKER:
-    CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] += WORKER  # noqa: F405
+if REDIS_URL:
+    # A test empties its cache, and with it a whole Redis database: live events have another one.
+    CACHES["default"]["LOCATION"] = urlsplit(REDIS_URL)._replace(path="/8").geturl()

@@ -6,6 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import ValidationError as JsonError
 from pydantic_core import from_json, to_json
 from referencing import Registry
 from referencing.exceptions import Unresolvable
@@ -28,6 +29,7 @@ class Slot:
     is_required: bool = False
     options: list[str] = field(default_factory=list)
     value: str = ""
+    is_wrong: bool = False
 
 
 @dataclass
@@ -106,6 +108,9 @@ def _fill(form: CallForm, data: Mapping[str, str]) -> None:
         return
     if form.slots:
         form.errors = _objections(form.shape or {}, _object_of(form))
+        for slot in form.slots:
+            starts = (f"{slot.name}:", f"{slot.name}.", f"{slot.name}[")
+            slot.is_wrong = any(error.startswith(starts) for error in form.errors)
     elif form.as_json:
         form.errors = json_errors(form.text)
 
@@ -144,10 +149,16 @@ def _objections(shape: dict[str, Any], value: Any) -> list[str]:
         found = list(Draft202012Validator(shape, registry=Registry()).iter_errors(value))
     except (SchemaError, Unresolvable):
         return []
-    return [
-        f"{error.json_path.removeprefix('$.').removeprefix('$')}: {error.message}".removeprefix(": ")
-        for error in found[:5]
-    ]
+    return [sentence for error in found for sentence in _sentences(error)][:5]
+
+
+def _sentences(error: JsonError) -> list[str]:
+    if error.validator == "required" and not error.path:
+        # The validator tells each missing name apart, and names it only in its words.
+        names: Any = error.validator_value
+        return [f"{name}: this is needed" for name in names if repr(name) in error.message]
+    place = error.json_path.removeprefix("$").removeprefix(".")
+    return [f"{place}: {error.message}" if place else str(error.message)]
 
 
 def response_of(calls: list[CallForm], data: Mapping[str, str]) -> schemas.ResumeAgentTurnRequest:

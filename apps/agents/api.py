@@ -1,5 +1,6 @@
 """The twelve operations on agents, and two of ours: stop a turn, watch it again."""
 
+from collections.abc import Coroutine
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -11,6 +12,7 @@ from apps.agents import models, schemas, streams, turns
 from apps.agents.running import Running
 from apps.core import db
 from apps.core.answers import answer, nothing, sse
+from apps.core.detached import detached
 from apps.core.errors import NotFound
 from apps.core.pages import PaginatedResponse, paginate
 
@@ -103,7 +105,7 @@ async def create_agent_turn(
     request: HttpRequest, agent_id: str, session_id: str, body: schemas.CreateAgentTurnRequest
 ) -> HttpResponse | StreamingHttpResponse:
     """Ask the agent; the answer comes whole, or as a stream of events with ``stream``."""
-    run = await turns.start(agent_id, session_id, body, actor(request))
+    run = await _own(request, turns.start(agent_id, session_id, body, actor(request)))
     return await _answer_turn(request, run, stream=body.stream)
 
 
@@ -118,7 +120,7 @@ async def resume_agent_turn(
     request: HttpRequest, agent_id: str, session_id: str, turn_id: str, body: schemas.ResumeAgentTurnRequest
 ) -> HttpResponse | StreamingHttpResponse:
     """Continue a waiting turn with what the caller's tools answered."""
-    run = await turns.resume(agent_id, session_id, turn_id, body, actor(request))
+    run = await _own(request, turns.resume(agent_id, session_id, turn_id, body, actor(request)))
     return await _answer_turn(request, run, stream=body.stream)
 
 
@@ -154,10 +156,19 @@ def actor(request: HttpRequest) -> Principal:
     return principal
 
 
+async def _own(request: HttpRequest, starting: Coroutine[Any, Any, Running]) -> Running:
+    """Start a turn that outlives its request, and hand it the request's span."""
+    request.span_is_owned = True  # type: ignore[attr-defined]
+    try:
+        return await detached(starting)
+    except Exception:
+        request.span_is_owned = False  # type: ignore[attr-defined]
+        raise
+
+
 async def _answer_turn(
     request: HttpRequest, run: Running, *, stream: bool | None
 ) -> HttpResponse | StreamingHttpResponse:
-    request.span_is_owned = True  # type: ignore[attr-defined]
     if stream:
         return sse(streams.of_turn(run))
     return answer(await turns.result_of(run))

@@ -6,7 +6,7 @@ readers and, joined, to the live topic; the database hears of whole steps and, o
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from apps.core.errors import INTERNAL, ConsoleError
 
 log = logging.getLogger(__name__)
 JOIN_S = 0.033
+Events = asyncio.Queue["schemas.Payload | None"]
 TURNS = "turns"  # the topic that hears of every turn that begins or ends
 
 _running: dict[int, "Running"] = {}
@@ -28,7 +29,7 @@ _ticker: asyncio.Task[None] | None = None
 
 
 class Running:
-    """A turn of this process. Make it, ``subscribe`` if you want every event, then ``launch`` it."""
+    """A turn of this process. ``events`` holds everything it does from its start, for whoever started it."""
 
     def __init__(self, row: int, topic: str, state: TurnState, span: Span) -> None:
         self.row = row
@@ -40,16 +41,17 @@ class Running:
         self.open_step: str | None = None
         self.text: list[str] = []
         self.written = 0
-        self._readers: list[asyncio.Queue[schemas.Payload | None]] = []
+        self.events: Events = asyncio.Queue()
         self._outbox: list[live.Event] = []
+        self._news: list[live.Event] = []
         self._flushing: asyncio.Task[None] | None = None
         self._one_flush = asyncio.Lock()
         self._began = self._finishing = False
         self._task: asyncio.Task[None] | None = None
         self.done = asyncio.Event()
 
-    def launch(self) -> None:
-        """Start the turn's own task."""
+    def launch(self) -> "Running":
+        """Start the turn's own task and return the turn."""
         global _ticker
         _running[self.row] = self
         token = context.attach(trace.set_span_in_context(self.span))
@@ -57,12 +59,7 @@ class Running:
         context.detach(token)
         if _ticker is None or _ticker.done():
             _ticker = asyncio.create_task(_beat(), name="turns' heartbeat")
-
-    def subscribe(self) -> asyncio.Queue[schemas.Payload | None]:
-        """Return a queue of every event from now on; None ends it, after which ``failure`` tells how."""
-        queue: asyncio.Queue[schemas.Payload | None] = asyncio.Queue()
-        self._readers.append(queue)
-        return queue
+        return self
 
     def stop(self) -> None:
         """Ask the turn to end now; it stores what it has."""
@@ -121,10 +118,9 @@ class Running:
                 await self._tell_others()
                 return
             case _:
+                self._news.append(self._state_event("running"))
                 self._announce(payload.model_dump(mode="json", exclude_none=True))
-                await live.publish(TURNS, self._state_event("running"))
-        for reader in self._readers:
-            reader.put_nowait(payload)
+        self.events.put_nowait(payload)
 
     def _paint(self, payload: schemas.AgentTurnResponseStepProgressPayload) -> None:
         delta = payload.delta
@@ -162,10 +158,12 @@ class Running:
     async def _flush(self) -> None:
         async with self._one_flush:  # events keep their order
             events, self._outbox = self._outbox, []
-            if not events:
-                return
+            news, self._news = self._news, []
             try:
-                await live.publish(self.topic, *events)
+                if events:
+                    await live.publish(self.topic, *events)
+                if news:
+                    await live.publish(TURNS, *news)
             except Exception:  # watching is best effort: the caller and the rows do not depend on it
                 log.warning("turn %s could not be announced", self.state.turn_id, exc_info=True)
 
@@ -179,14 +177,15 @@ class Running:
         await self._tell_others()
 
     async def _tell_others(self) -> None:
+        self._news.append(
+            self._state_event("failed" if self.failure else "waiting" if self.state.waiting_for else "over")
+        )
         await self._flush()
-        status = "failed" if self.failure else "waiting" if self.state.waiting_for else "over"
-        try:
-            await live.publish(TURNS, self._state_event(status))
-            if self.state.waiting_for or self.state.is_resumed:
+        if self.state.waiting_for or self.state.is_resumed:
+            try:
                 await announce_waiting()
-        except Exception:
-            log.warning("turn %s could not be announced", self.state.turn_id, exc_info=True)
+            except Exception:
+                log.warning("the number of waiting turns could not be announced", exc_info=True)
 
     def _state_event(self, status: str) -> live.Event:
         session = self.state.session_id
@@ -194,11 +193,11 @@ class Running:
 
     def _answer(self, last: schemas.Payload | None) -> None:
         """Tell whoever waits for the turn how it ended, before the rest of the world hears of it."""
-        for reader in self._readers:
-            if last is not None:
-                reader.put_nowait(last)
-            reader.put_nowait(None)
-        self._readers.clear()
+        if self.done.is_set():
+            return
+        if last is not None:
+            self.events.put_nowait(last)
+        self.events.put_nowait(None)
         self.done.set()
 
     def _end(self) -> None:
@@ -218,20 +217,18 @@ async def announce_waiting() -> None:
     await live.publish("waiting", {"event_type": "waiting", "count": count})
 
 
-async def read_queue(
-    queue: "asyncio.Queue[schemas.Payload | None]", ping_s: float
-) -> AsyncIterator[schemas.Payload | None]:
-    """Yield payloads until the turn ends; None when nothing came for ``ping_s``, so that the caller can show life."""
+async def events_of(run: Running, ping_s: float = 15.0) -> AsyncGenerator[schemas.Payload | None]:
+    """Yield a turn's payloads until it ends; None when nothing came for ``ping_s``: time to show that it lives."""
     while True:
-        if queue.empty():
+        if run.events.empty():
             try:
                 async with asyncio.timeout(ping_s):
-                    payload = await queue.get()
+                    payload = await run.events.get()
             except TimeoutError:
                 yield None
                 continue
         else:
-            payload = queue.get_nowait()
+            payload = run.events.get_nowait()
         if payload is None:
             return
         yield payload

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
-from apps.agents import conversation, models, pictures, side
+from apps.agents import conversation, models, pictures, side, turns
 from apps.agents.answers import CallForm
 from apps.agents.transcript import TURN_STATES, TurnView
 from apps.core import live
@@ -54,8 +54,9 @@ def chat_url(session: models.Session) -> str:
 @require_GET
 @requires("viewer")
 def chat(request: HttpRequest) -> HttpResponse:
-    """Go on with the session used last; without one, choose an agent."""
-    last = models.Session.objects.select_related("agent").order_by("-last_used_at", "-pk").first()
+    """Go on with the session used last, one's own before others'; without any, choose an agent."""
+    recent = models.Session.objects.select_related("agent").order_by("-last_used_at", "-pk")
+    last = recent.filter(created_by=request.user.pk).first() or recent.first()
     if last is not None and "pick" not in request.GET:
         return redirect(chat_url(last))
     agents = models.Agent.objects.order_by("-pk")[:50]
@@ -109,11 +110,11 @@ def chat_page(
     # The number is read before the rows: what happens in between is painted twice rather than missed.
     head = async_to_sync(live.head)(session.topic)
     context = _conversation(request, session) | _sessions(request, session.agent)
-    turns = context["turns"]
-    if kept and turns:
-        turns[-1].calls = kept
-    context |= {"live_number": _number(turns, head), "here": session.session_id}
-    context |= side.context(session, request.GET, turns)
+    shown = context["turns"]
+    if kept and shown:
+        shown[-1].calls = kept
+    context |= {"live_number": _number(shown, head), "here": session.session_id}
+    context |= side.context(session, request.GET, shown)
     context |= {"show": request.GET.get("show", "chat"), "tool_choices": _tool_choices(session.agent), **extra}
     context |= {"delete_session_text": _what_goes(context["totals"])}
     return render(request, "agents/session_detail.html", context, status=status)
@@ -222,8 +223,11 @@ def session_delete(request: HttpRequest, agent_id: str, session_id: str) -> Http
         text = _what_goes(conversation.totals(session))
         context = {"session": session, "agent": session.agent, "delete_session_text": text}
         return render(request, "agents/session_delete.html", context)
+    actor = principal_of(request)
+    running = session.turns.filter(status=models.Status.RUNNING).select_related("session__agent")
+    async_to_sync(turns.stop_all)(list(running), actor)
     with transaction.atomic():
-        note(principal_of(request), "delete", "session", session_id, agent_id=agent_id, name=session.session_name)
+        note(actor, "delete", "session", session_id, agent_id=agent_id, name=session.session_name)
         session.delete()
     messages.success(request, f"Session “{session.session_name}” deleted")
     return redirect("agents:agent-chat", agent_id)

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from apps.agents import models, turns
-from apps.agents.running import Running
+from apps.agents import models
+from apps.agents.running import Running, events_of
 from apps.core import db, live
 from apps.core.errors import ConsoleError
 
@@ -17,8 +17,8 @@ LAST = ("turn_complete", "turn_awaiting_input", "turn_failed", "turn_closed")
 
 
 async def of_turn(run: Running) -> AsyncIterator[bytes]:
-    """Launch a turn and yield its frames; a failure is the last one. Whoever leaves does not end the turn."""
-    async with aclosing(turns.announced(run)) as payloads:  # type: ignore[type-var]
+    """Yield a turn's frames from its start; a failure is the last one. Whoever leaves does not end the turn."""
+    async with aclosing(events_of(run)) as payloads:
         async for payload in payloads:
             yield PING if payload is None else OPENING + to_json(payload, exclude_none=True) + CLOSING
     if run.failure is not None:

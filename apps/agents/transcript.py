@@ -24,6 +24,7 @@ from apps.agents.values import as_value
 from apps.core import markdown
 from apps.core.content import text_of
 
+TOO_SHORT_S = 0.1  # a speed measured over less says nothing
 TURN_STATES = {
     "running": ANSWERING,
     "waiting": WAITING,
@@ -54,10 +55,12 @@ class Paper:
 
 def _stored(row: models.Turn) -> Iterator[StepView]:
     """Yield the stored steps; a shield right after the model looks at its answer, any other at what came in."""
-    before = ""
+    before, answered_at = "", row.answered_at
     for step in row.steps.all():
-        touchpoint = "assistant-output" if before == "inference" else "user-input"
-        yield step_view(step.details, {"touchpoint": touchpoint} | step.facts)
+        known = {"touchpoint": "assistant-output" if before == "inference" else "user-input"}
+        if answered_at and step.step_type == "tool_execution" and step.started_at >= answered_at:
+            known["answered_by"], answered_at = row.answered_by, None
+        yield step_view(step.details, known | step.facts)
         before = step.step_type
 
 
@@ -182,7 +185,7 @@ class TurnView:
         told = [step for step in self.steps if step.kind == "inf" and step.facts.get("output_tokens") and step.seconds]
         seconds = sum((step.seconds or 0) - (step.facts.get("first_token_ms") or 0) / 1000 for step in told)
         tokens = sum(step.facts["output_tokens"] for step in told)
-        return tokens / seconds if seconds > 0 else None
+        return tokens / seconds if seconds > TOO_SHORT_S else None
 
 
 def tokens_of(read: int | None, written: int | None) -> int | None:

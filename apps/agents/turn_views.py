@@ -15,6 +15,7 @@ from apps.accounts.pages import requires
 from apps.agents import answers, composer, conversation, models, turns
 from apps.agents.session_views import chat_page, chat_url, session_or_404
 from apps.core import db, live
+from apps.core.detached import detached
 from apps.core.errors import Conflict, ConsoleError
 from apps.core.once import FIELD
 
@@ -31,7 +32,7 @@ async def send(request: HttpRequest, agent_id: str, session_id: str) -> HttpResp
         return await _sent(request, session)  # the same form a second time: the first send acts
     try:
         body = composer.request_of(request.POST, request.FILES.getlist("files"))
-        (await turns.start(agent_id, session_id, body, principal_of(request))).launch()
+        await detached(turns.start(agent_id, session_id, body, principal_of(request)))
     except ConsoleError as error:
         await cache.adelete(sent)
         return await _refused(request, session, error)
@@ -49,11 +50,12 @@ async def _name(session: models.Session, text: str) -> None:
         await live.publish(session.topic, {"event_type": "session_renamed"})
 
 
-async def _sent(request: HttpRequest, session: models.Session) -> HttpResponse:
+async def _sent(request: HttpRequest, session: models.Session, *, empties: bool = True) -> HttpResponse:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(chat_url(session))
     response = render(request, "agents/_composer_note.html", {})
-    response["HX-Trigger"] = "chat-sent"
+    if empties:
+        response["HX-Trigger"] = "chat-sent"
     return response
 
 
@@ -93,10 +95,10 @@ async def again(request: HttpRequest, agent_id: str, session_id: str, turn_id: s
         raise Http404(f"Turn '{turn_id}' not found")
     try:
         body = composer.again(turn.input_messages, turn.documents, turn.toolgroups, turn.tool_config)
-        (await turns.start(agent_id, session_id, body, principal_of(request))).launch()
+        await detached(turns.start(agent_id, session_id, body, principal_of(request)))
     except ConsoleError as error:
         return await _refused(request, session, error)
-    return await _sent(request, session)
+    return await _sent(request, session, empties=False)  # what is being written meanwhile stays
 
 
 @require_POST
@@ -114,7 +116,7 @@ async def answer(request: HttpRequest, agent_id: str, session_id: str, turn_id: 
         return await _kept(request, session, turn, calls)
     try:
         body = answers.response_of(calls, request.POST)
-        (await turns.resume(agent_id, session_id, turn_id, body, principal_of(request))).launch()
+        await detached(turns.resume(agent_id, session_id, turn_id, body, principal_of(request)))
     except ConsoleError as error:
         turn = await db.read(answers.waiting_turn, session, turn_id)
         return await _too_late(request, turn, error) if turn else redirect(chat_url(session))

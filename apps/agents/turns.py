@@ -1,7 +1,8 @@
 """Start, resume, stop and watch a turn: what every door (REST, the chat page) calls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.timezone import now
@@ -13,7 +14,7 @@ from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.agents import documents, history, past, records, schemas
 from apps.agents.models import Session, Status, Turn
-from apps.agents.running import TURNS, Running, announce_waiting, read_queue, running
+from apps.agents.running import TURNS, Running, announce_waiting, running
 from apps.agents.turn_state import TurnState, as_json
 from apps.core import db, live
 from apps.core.errors import BadRequest, Conflict
@@ -23,14 +24,16 @@ from apps.inference.schemas import ToolConfig
 from apps.safety import shields
 from apps.tools import runtime as tools
 
+log = logging.getLogger(__name__)
 tracer = trace.get_tracer("apps.agents")
 STOP_WAIT_S = 10.0
+SWEEP_S = 10.0
 _messages: TypeAdapter[list[schemas.InputMessage]] = TypeAdapter(list[schemas.InputMessage])
 _steps: TypeAdapter[list[schemas.Step]] = TypeAdapter(list[schemas.Step])
 
 
 async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurnRequest, actor: Principal) -> Running:
-    """Start a turn and return it, not yet launched; it runs to its end whether or not anyone reads.
+    """Start a turn and return it; it runs to its end whether or not anyone reads, or even stays for this answer.
 
     Raises NotFound (agent, session, model, tool group, shield), BadRequest, Conflict while another turn runs.
     """
@@ -54,17 +57,17 @@ async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurn
             tool_config=_plain(request.tool_config),
             started_at=state.started_at,
             trace_id=format(root.get_span_context().trace_id, "032x"),
-            live_from=await live.head(session.topic),
+            live_from=await _topic_number(session.topic),
             created_by_id=actor.user_id,
         )
         if await db.write(_begin, loaded, row, actor):
-            return Running(row.pk, session.topic, state, root)
+            return Running(row.pk, session.topic, state, root).launch()
 
 
 async def resume(
     agent_id: str, session_id: str, turn_id: str, request: schemas.ResumeAgentTurnRequest, actor: Principal
 ) -> Running:
-    """Continue a waiting turn with its tools' answers and return it, not yet launched.
+    """Continue a waiting turn with its tools' answers and return it; like a new turn it needs nobody to stay.
 
     Raises NotFound, Conflict when the turn does not wait, BadRequest for unknown, missing or repeated call ids.
     """
@@ -87,9 +90,9 @@ async def resume(
     state.messages = [*history.replay(earlier), *past.own_messages(turn, calls)]
     root = _root("resume_agent_turn", turn.session, state, request)
     trace_id = format(root.get_span_context().trace_id, "032x")
-    live_from = await live.head(turn.session.topic)
+    live_from = await _topic_number(turn.session.topic)
     await db.write(_resume, turn, live_from, trace_id, actor)
-    return Running(turn.pk, turn.session.topic, state, root)
+    return Running(turn.pk, turn.session.topic, state, root).launch()
 
 
 async def stop(turn: Turn, actor: Principal) -> None:
@@ -105,8 +108,11 @@ async def stop(turn: Turn, actor: Principal) -> None:
     await db.write(_ask_to_stop, turn, actor)
     if here is not None:
         here.stop()
-        async with asyncio.timeout(STOP_WAIT_S):
-            await here.done.wait()
+        try:
+            async with asyncio.timeout(STOP_WAIT_S):
+                await here.done.wait()
+        except TimeoutError:
+            raise Conflict(f"Turn '{turn.turn_id}' was asked to stop and has not ended yet.") from None
         return
     await _wait_until_over(turn)
 
@@ -124,6 +130,16 @@ async def recover() -> None:
     """End what a dead process left running, and show it to whoever watches."""
     for session_id, _ in await db.write(records.recover):
         await live.publish(f"session:{session_id}", {"event_type": "session_changed"})
+
+
+async def watch() -> None:
+    """End, every few seconds, what processes that died left running; runs as long as the process."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        try:
+            await recover()
+        except Exception:
+            log.warning("looking for lost turns failed; next try in %s s", SWEEP_S, exc_info=True)
 
 
 async def prepared(
@@ -244,8 +260,7 @@ def _plain(value: Any) -> Any:
 
 
 async def result_of(run: Running) -> schemas.Turn:
-    """Launch a turn and return it when it ended or waits; raises what made it fail."""
-    run.launch()
+    """Return a turn when it ended or waits; raises what made it fail."""
     await run.done.wait()
     if run.failure is not None:
         raise run.failure
@@ -253,8 +268,10 @@ async def result_of(run: Running) -> schemas.Turn:
     return run.turn
 
 
-def announced(run: Running) -> AsyncIterator[schemas.Payload | None]:
-    """Launch a turn and return its events; None between them is a sign of life."""
-    queue = run.subscribe()
-    run.launch()
-    return read_queue(queue, 15.0)
+async def _topic_number(topic: str) -> int:
+    """Return where the topic stands; 0 when that cannot be told, for a turn does not depend on being watched."""
+    try:
+        return await live.head(topic)
+    except Exception:
+        log.warning("the live log does not answer", exc_info=True)
+        return 0

@@ -215,7 +215,7 @@ def _answers(method: str, responses: Json, shapes: Shapes) -> Iterator[tuple[str
             continue
         kinds = [(media, shapes.kind(schema)) for media, schema in _content(answer).items()]
         named = format_html_join(
-            ", ", "{}{}", (("a stream of " if media == STREAM else "", kind) for media, kind in kinds)
+            " or ", "{}{}", (("a stream of " if media == STREAM else "", kind) for media, kind in kinds)
         )
         yield status, named or SafeString("nothing" if method == "DELETE" else "JSON")
 

@@ -74,13 +74,17 @@ class _Writer:
                     batch.append(self._waiting.get_nowait())
             self._commit(batch)
 
-    def _commit(self, batch: list[tuple[Callable[[], Any], "Future[Any]"]]) -> None:
+    def _commit(self, batch: list[tuple[Callable[[], Any], "Future[Any]"]], *, is_last_try: bool = False) -> None:
         done: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with transaction.atomic():
                 for unit, future in batch:
                     done.append((future, *self._run_one(unit, alone=len(batch) == 1)))
         except _Undo as undo:
+            if isinstance(undo.cause, InterfaceError | OperationalError) and not is_last_try:
+                connection.close()  # the server went away under a kept connection and has nothing of this unit
+                self._commit(batch, is_last_try=True)
+                return
             done = [(batch[0][1], None, undo.cause)]
         except Exception as error:
             connection.close()

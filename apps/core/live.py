@@ -131,10 +131,18 @@ class MemoryLog:
         entry = self._topics.get(topic)
         if entry is None:
             entry = self._topics[topic] = ([_first_number()], deque(maxlen=KEEP_EVENTS))
-            while len(self._topics) > KEEP_TOPICS:
-                self._topics.popitem(last=False)
         self._topics.move_to_end(topic)
+        self._forget()
         return entry
+
+    def _forget(self) -> None:
+        """Drop topics nobody used for a while, the oldest first; who comes back to one gets the whole picture."""
+        now = time.monotonic()
+        while len(self._topics) > 1:
+            _, kept = next(iter(self._topics.values()))
+            if len(self._topics) <= KEEP_TOPICS and (not kept or now - kept[-1][1] <= KEEP_S):
+                return
+            self._topics.popitem(last=False)
 
     async def append(self, topic: str, events: list[Event]) -> int:
         """Keep events under the next numbers; return the last number."""

@@ -76,11 +76,18 @@ def api_boundary(get_response: Next) -> Next:
 
 async def _attempt(get_response: Next, request: HttpRequest) -> HttpResponseBase:
     try:
+        refuse_nul(request)
         return await get_response(request)
     except Resolver404:
         return HttpResponse(status=404)
     except Exception as error:
         return answer_failure(request, error)
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """Raise Django's BadRequest for a NUL in the address: no database text holds one, and Postgres fails on asking."""
+    if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+        raise DjangoBadRequest("The address holds a NUL character.")
 
 
 def _caller(request: HttpRequest) -> Any:
@@ -125,12 +132,14 @@ def page_boundary(get_response: Any) -> Any:
 
         async def boundary(request: HttpRequest) -> HttpResponseBase:
             request.request_id = new_id()  # type: ignore[attr-defined]
+            refuse_nul(request)
             return _numbered(request, await get_response(request))
 
         return boundary
 
     def sync_boundary(request: HttpRequest) -> HttpResponseBase:
         request.request_id = new_id()  # type: ignore[attr-defined]
+        refuse_nul(request)
         return _numbered(request, get_response(request))
 
     return sync_boundary

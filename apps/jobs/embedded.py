@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import threading
 
 from django.conf import settings
@@ -28,14 +27,10 @@ class EmbeddedWorker:
             self._thread.start()
 
     def stop(self) -> None:
-        """Hand back what runs; a job that does not listen ends with the process, which this call then ends."""
-        if not self._thread.is_alive():
-            return
-        self._worker.stop()
-        self._thread.join(settings.JOB_STOP_S + 2 * GRACE_S)
-        if self._thread.is_alive() or self._worker.is_busy:
-            logging.shutdown()
-            os._exit(0)
+        """Hand back what runs; a job that does not listen ends with the process."""
+        if self._thread.is_alive():
+            self._worker.stop()
+            self._thread.join(settings.JOB_STOP_S + 2 * GRACE_S)
 
     def _run(self) -> None:
         try:

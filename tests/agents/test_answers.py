@@ -76,6 +76,13 @@ def test_a_field_of_the_wrong_kind_is_named() -> None:
 
     assert len(form.errors) == 1
     assert form.errors[0].startswith("amount: ")
+    assert [slot.name for slot in form.slots if slot.is_wrong] == ["amount"]
+
+
+def test_a_field_that_is_missing_is_named() -> None:
+    form = asked({"f-approved": "on"}, output_schema=DECISION)
+
+    assert form.errors == ["amount: this is needed"]
 
 
 def test_an_error_is_sent_whatever_the_fields_say() -> None:

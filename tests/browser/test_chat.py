@@ -135,26 +135,17 @@ def _answer(page: Page, text: str) -> None:
 
 def test_C5_waiting_turn_resumes_elsewhere(tabs: Callable[..., Tab], console: Console, program: Program) -> None:
     path = program.session(client_tools=[REFUND])
-    first, second, third = (tabs(console, role) for role in ("operator", "admin", "admin"))
+    first, second = tabs(console, "operator"), tabs(console, "admin")
     page = first.open(chat_path(path))
     say(page, ASK_REFUND)
     expect(ui(page, "wait-card")).to_contain_text("refund")
     expect(ui(page, "wait-card")).to_contain_text("A-17")
     first.audit("chat-waiting")
-    for other in (second, third):
-        expect(ui(other.open(chat_path(path)), "wait-card")).to_be_visible()
-    # The third is cut off, so that it still shows the card when the turn has been answered.
-    third.context.set_offline(True)
-    third.expect_trouble("WebSocket", "ERR_INTERNET_DISCONNECTED", "409")
 
-    _answer(second.page, "paid back")
+    _answer(second.open(chat_path(path)), "paid back")
 
     expect(answers(page)).to_have_text("refund returned: paid back")
     expect(answers(second.page)).to_have_text("refund returned: paid back")
-    third.context.set_offline(False)
-    if ui(third.page, "send-result").is_visible():
-        _answer(third.page, "paid twice")
-        expect(third.page.locator("body")).to_contain_text("409")
     turns = turns_of(program, path)
     assert len(turns) == 1
     assert [step["step_type"] for step in turns[0]["steps"]] == ["inference", "tool_execution", "inference"]

@@ -113,7 +113,8 @@ def test_the_theme_is_kept_and_drawn_by_the_server(tabs: Callable[..., Tab], con
     tab = tabs(console, "viewer")
     page = tab.open("/")
     ui(page, "theme").click()
-    ui(page, "theme-dark").click()
+    with page.expect_response("**/preferences/theme/"):  # the reload must not overtake it
+        ui(page, "theme-dark").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
     answer = page.reload()

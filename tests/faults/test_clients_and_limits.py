@@ -161,6 +161,15 @@ def test_hostile_ids_are_not_found_and_nothing_more(program: Program, hostile: s
         assert "x-injected" not in answer.headers
 
 
+def test_a_nul_in_an_address_is_refused(program: Program, console: Console) -> None:
+    path = program.session().removesuffix("/turn")
+
+    assert program.http.get(f"{path}?turn_ids=%00").status_code == 400
+    cookies = {"sessionid": console.facts["cookies"]["viewer"]}
+    for page in ("/agents/%00/", "/agents/?find=%00", "/login/?next=%00"):
+        assert httpx2.get(console.url + page, cookies=cookies).status_code == 400
+
+
 def test_strange_text_comes_back_as_it_was_sent(program: Program) -> None:
     path = program.session("openai/fake-n1")
     for text in ("👩‍👩‍👧‍👦 ﷽ \u202e abc", "\ud7ff\ue000", "<b>&amp;\"'\\", "line\r\nline\u2028line", "x" * 200_000):

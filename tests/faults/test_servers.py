@@ -125,7 +125,7 @@ def test_a_silent_model_server_is_given_up(patient: Console) -> None:
 
 @pytest.mark.parametrize(
     ("refusal", "status", "told"),
-    [(400, 400, "asked to fail"), (401, 502, "key"), (404, 502, "asked to fail"), (429, 429, "asked to fail"),
+    [(400, 400, "asked to fail"), (401, 502, "key"), (404, 404, "asked to fail"), (429, 429, "asked to fail"),
      (500, 502, "asked to fail"), (503, 502, "asked to fail")],
 )  # fmt: skip
 def test_a_refusal_of_the_model_server_is_told(patient: Console, refusal: int, status: int, told: str) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httpx2
@@ -12,6 +12,8 @@ from pydantic_core import from_json
 
 from apps.accounts.models import AuditLine
 from apps.core import db
+from apps.inference import api as api_module
+from apps.inference import chat
 from apps.inference.models import Model, Source
 from apps.providers import instances
 from tests import build
@@ -175,13 +177,31 @@ async def test_a_chat_that_makes_no_sense_is_refused(api: Api, model: str, body:
     assert refused.status_code == status and refused.json()["detail"]
 
 
+async def test_a_reader_who_leaves_ends_the_generation(model: str) -> None:
+    ended: list[bool] = []
+
+    async def endless() -> AsyncGenerator[dict[str, Any]]:
+        try:
+            while True:
+                yield {"choices": [{"delta": {"content": "on and "}}]}
+        finally:
+            ended.append(True)
+
+    target = await chat.find(model)
+    frames = api_module._frames(None, endless(), target, wants_usage=False)
+    await anext(frames)
+    await frames.aclose()  # type: ignore[attr-defined]
+
+    assert ended == [True]
+
+
 async def test_the_older_prefix_answers_the_same(api: Api, scripted: Callable[..., str]) -> None:
     model = await db.write(scripted, "Yes.")
 
-    chat = await api.post("/v1/openai/v1/chat/completions", json={"model": model, "messages": HI})
+    answer = await api.post("/v1/openai/v1/chat/completions", json={"model": model, "messages": HI})
     listed = (await api.get("/v1/openai/v1/models")).json()
 
-    assert chat.json()["choices"][0]["message"]["content"] == "Yes."
+    assert answer.json()["choices"][0]["message"]["content"] == "Yes."
     assert [entry["id"] for entry in listed["data"]] == [model]
 
 

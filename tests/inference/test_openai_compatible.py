@@ -181,6 +181,16 @@ async def test_a_server_that_speaks_something_else_is_told_so(serve: Serve, body
         await one.close()
 
 
+async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(serve: Serve) -> None:
+    async with serve(answer({"choices": []})) as server:  # closes after each answer without saying so
+        one = backend(server.url)
+        for _ in range(3):
+            await one.complete(SAID)
+        await one.close()
+
+    assert len(server.asked) == 3
+
+
 async def test_leaving_the_stream_leaves_the_server(serve: Serve) -> None:
     async with serve(STREAM, frame("one"), 30.0) as server:
         one = backend(server.url)

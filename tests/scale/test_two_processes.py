@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.processes import Console, ModelServer
 from tests.program import Program, payload, text_in
@@ -24,12 +26,15 @@ def pair(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) ->
     first.remove()
 
 
-def watch(console: Console, topic: str, number: int = 0) -> ClientConnection:
-    cookie = f"sessionid={console.facts['cookies']['operator']}"
-    socket = connect(f"ws{console.url[4:]}/ws/live/", origin=console.url, additional_headers={"Cookie": cookie})  # type: ignore[arg-type]
-    socket.send(json.dumps({"sub": {topic: number}}))
-    assert json.loads(socket.recv(timeout=5))["k"] == "watching"
-    return socket
+@contextmanager
+def watch(console: Console, topic: str, number: int = 0) -> Iterator[ClientConnection]:
+    """Open the live socket of a page on one topic."""
+    headers = {"Cookie": f"sessionid={console.facts['cookies']['operator']}"}
+    address = f"ws{console.url.removeprefix('http')}/ws/live/"
+    with connect(address, origin=Origin(console.url), additional_headers=headers) as socket:
+        socket.send(json.dumps({"sub": {topic: number}}))
+        assert json.loads(socket.recv(timeout=5))["k"] == "watching"
+        yield socket
 
 
 def received(socket: ClientConnection, until: Any, seconds: float = 10) -> list[dict[str, Any]]:
@@ -44,17 +49,16 @@ def test_a_turn_started_on_one_is_watched_on_the_other(pair: tuple[Console, Cons
     program = Program(first)
     path = program.session("openai/fake-n20-d50")
     session_id = path.split("/")[-2]
-    socket = watch(second, f"session:{session_id}")
-
-    with program.stream(path) as frames:
-        turn_id = payload(next(frames))["turn_id"]
-        with Program(second).http.stream("GET", f"{path}/{turn_id}/events") as response:
-            events = [line for line in response.iter_lines() if line.startswith("data: ")]
-        own = list(frames)
+    with watch(second, f"session:{session_id}") as socket:
+        with program.stream(path) as frames:
+            turn_id = payload(next(frames))["turn_id"]
+            with Program(second).http.stream("GET", f"{path}/{turn_id}/events") as response:
+                events = [line for line in response.iter_lines() if line.startswith("data: ")]
+            own = list(frames)
+        shown = received(socket, lambda frame: "turn-foot" in frame.get("h", ""))
 
     assert text_in(own).split()[-1] == "tok19"
     assert "turn_complete" in events[-1]
-    shown = received(socket, lambda frame: frame["k"] == "state" and "complet" in json.dumps(frame))
     numbers = [frame["n"] for frame in shown if "n" in frame]
     assert numbers == sorted(numbers)
     assert "tok19" in json.dumps(shown)

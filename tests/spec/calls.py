@@ -5,9 +5,12 @@ from typing import Any
 import httpx2
 from pydantic_core import from_json
 
+from tests import build
 from tests.spec import contract
 
 Json = Any
+GONE = "00000000-0000-4000-8000-000000000000"
+HELLO = {"messages": [build.said("Hello there")]}
 
 
 class Checked:
@@ -88,3 +91,13 @@ def text_of(payloads: list[Json]) -> str:
     """Return the text the deltas make."""
     deltas = [payload["delta"] for payload in payloads if payload["event_type"] == "step_progress"]
     return "".join(delta["text"] for delta in deltas if delta["type"] == "text")
+
+
+def answers_to(turn: Json, content: Json = "sunny") -> Json:
+    """Return a resume's body that answers every call of a waiting turn."""
+    calls = turn["output_message"]["tool_calls"]
+    return {
+        "tool_responses": [
+            {"call_id": call["call_id"], "tool_name": call["tool_name"], "content": content} for call in calls
+        ]
+    }

@@ -1,13 +1,21 @@
 """``serve``: what ``make run`` starts. One process: the web server, and what works beside it."""
 
+import asyncio
+import logging
+import os
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+FIRST_LOOK_S = 2.0
+_beside: set["asyncio.Future[Any]"] = set()  # the loop itself keeps no task alive
 
 
 class Command(BaseCommand):
@@ -63,19 +71,31 @@ def _prepare() -> None:
 
     bootstrap.ensure()
     async_to_sync(turns.recover)()
+    async_to_sync(_look_at_providers)()
+
+
+async def _look_at_providers() -> None:
+    """Learn which models there are before the first page asks; who answers late is asked again while serving."""
+    from apps.providers import health, instances
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK_S):
+            await health.check_all()
+    await instances.close()
 
 
 def _serve(listener: socket.socket, *, works: bool) -> None:
     import daphne.server  # installs its reactor, so only here
     from twisted.internet import reactor
 
+    from apps.agents import turns
     from apps.jobs.embedded import EmbeddedWorker
     from apps.providers import health
     from stack_console.asgi import application
 
     worker = EmbeddedWorker(works=works)
-    for start in (health.watch, worker.start):
-        reactor.callLater(0, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
+    for start in (turns.watch, health.watch, worker.start):
+        reactor.callLater(0, _begin, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
@@ -89,9 +109,28 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
         application_close_timeout=10,
         verbosity=0,
     )
-    try:
+    with suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        sys.exit(0)
-    finally:
-        worker.stop()
+    worker.stop()
+    _leave()
+
+
+def _begin(start: Callable[[], Any]) -> None:
+    """Call what works beside the server; what is a coroutine becomes a task."""
+    begun = start()
+    if asyncio.iscoroutine(begun):
+        _beside.add(asyncio.ensure_future(begun))
+
+
+def _leave() -> None:
+    """End the process at once, its writes committed.
+
+    A page that was still being made waits in a thread for a loop that is gone, and Python would wait for the thread.
+    """
+    from apps.core import db
+
+    with suppress(TimeoutError):
+        db.write_soon(lambda: None).result(timeout=10)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
