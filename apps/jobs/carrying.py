@@ -66,7 +66,8 @@ def reason(error: BaseException) -> str:
         return error.detail
     if isinstance(error, ChildFailed):
         return str(error)
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    words = str(error).replace("\0", "")
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 async def _in_child(job: Job, handle: Handle) -> Any:

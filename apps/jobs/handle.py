@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.timezone import now
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_json
 
 from apps.core import db
 from apps.jobs import live
@@ -59,7 +59,7 @@ class Handle:
         if not self._unsent:
             return
         self._unsent, self._sent_at = False, time.monotonic()
-        progress = to_jsonable_python(self._progress)
+        progress = plain(self._progress)
         written = db.write_soon(Job.objects.held(self.lease).update, progress=progress)
         event = {"event_type": "job_progress", **progress}
         written.add_done_callback(lambda done: done.exception() or self._tell(self._topic, event))
@@ -71,7 +71,7 @@ class Handle:
         """
         self.check()
         with transaction.atomic():
-            if not Job.objects.held(self.lease).update(checkpoint=to_jsonable_python(checkpoint)):
+            if not Job.objects.held(self.lease).update(checkpoint=plain(checkpoint)):
                 self.stop_reason = LOST
                 raise Cancelled(LOST)
         self.checkpoint = checkpoint
@@ -99,6 +99,11 @@ class Handle:
             return {}
         rate = made / elapsed
         return {"rate": rate} | ({"eta_s": max(0.0, (total - done) / rate)} if total else {})
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: what is no number becomes null, what is unknown its text."""
+    return from_json(to_json(value, inf_nan_mode="null", fallback=str))
 
 
 def _store(line: JobLine, tidy: bool) -> None:

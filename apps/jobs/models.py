@@ -93,8 +93,17 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.held(lease).update(**ended, **_FREE) == 1
 
     def give_back(self, lease: str, *, wait_s: float = 0, error: str = "", counts: bool = True) -> bool:
-        """Let any worker take the job up again after ``wait_s``; an attempt that does not count is given back too."""
-        changes = {"status": Status.SCHEDULED, "run_after": now() + timedelta(seconds=wait_s), "error": error}
+        """Let any worker take the job up again after ``wait_s``; an attempt that does not count is given back too.
+
+        A job that somebody cancelled meanwhile ends here.
+        """
+        asked = Q(cancel_requested=True)
+        changes: dict[str, Any] = {
+            "status": Case(When(asked, then=Value(Status.CANCELLED)), default=Value(Status.SCHEDULED)),
+            "completed_at": Case(When(asked, then=Value(now())), default=None),
+            "run_after": now() + timedelta(seconds=wait_s),
+            "error": error,
+        }
         if not counts:
             changes["attempt"] = F("attempt") - 1
         return self.held(lease).update(**changes, **_FREE) == 1

@@ -16,12 +16,11 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.timezone import now
-from pydantic_core import to_jsonable_python
 
 from apps.core import db
 from apps.core.process import this_process
 from apps.jobs import carrying, delivery, live
-from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Cancelled, Handle
+from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Cancelled, Handle, plain
 from apps.jobs.models import BEAT_S, QUEUES, Job, Status, Worker
 
 log = logging.getLogger(__name__)
@@ -178,8 +177,9 @@ class JobWorker:
                 await asyncio.wait({doing}, timeout=GRACE_S)
             handle.flush()
             await self._settle(job, handle, doing)
-        except Exception:
-            log.exception("job %s could not be settled; its lease will run out", job.job_id)
+        except Exception as error:
+            log.exception("job %s could not be settled", job.job_id)
+            await self._unsettled(handle, error)
         finally:
             stopping.cancel()
             if not doing.done():  # a thread that does not look: it can write nothing more, but takes its place
@@ -194,7 +194,7 @@ class JobWorker:
         jobs, why = Job.objects, handle.stop_reason
         error = None if not doing.done() or doing.cancelled() else doing.exception()
         if doing.done() and not doing.cancelled() and error is None:
-            result = to_jsonable_python(doing.result(), fallback=str)
+            result = plain(doing.result())
             await db.write(jobs.end, handle.lease, Status.COMPLETED, result=result)
         elif why == LOST:
             log.warning("job %s was taken over by another worker", job.job_id)
@@ -204,6 +204,12 @@ class JobWorker:
             await db.write(jobs.end, handle.lease, Status.CANCELLED)
         else:
             await self._failed(job, handle, error or Cancelled("The job stopped by itself."))
+
+    async def _unsettled(self, handle: Handle, error: Exception) -> None:
+        """End a job whose result cannot be stored; without a database its lease runs out, and it is tried again."""
+        with suppress(Exception):
+            words = f"Its result could not be stored: {carrying.reason(error)}"
+            await db.write(Job.objects.end, handle.lease, Status.FAILED, error=words)
 
     async def _failed(self, job: Job, handle: Handle, error: BaseException) -> None:
         """Let the job be tried again a little later, or end it when that was the last attempt or is no use."""

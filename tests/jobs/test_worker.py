@@ -104,6 +104,24 @@ async def test_a_running_job_is_cancelled_within_seconds(give: Give, work: str) 
     assert not await db.read(AuditLine.objects.filter(action="late").exists), "what came after the end was undone"
 
 
+async def test_a_job_cancelled_while_it_fails_is_not_tried_again(give: Give) -> None:
+    await give_soon(give, "fail")
+    job = await db.write(Job.objects.claim_next, ["default"], "me")
+    await db.write(runner.cancel, Job.objects.filter(pk=job.pk), build.actor())
+
+    await db.write(Job.objects.give_back, job.lease_owner, wait_s=2)
+
+    assert (await ended(job)).status == "cancelled"
+
+
+async def test_a_result_json_cannot_hold_is_told_as_it_can(give: Give) -> None:
+    async with working():
+        job = await ended(await give_soon(give, "answer_strangely"))
+
+    assert job.status == "completed"
+    assert job.result["nan"] is None and job.result["set"] == [1] and "Event" in job.result["object"]
+
+
 async def test_a_waiting_job_is_cancelled_at_once(give: Give) -> None:
     job = await give_soon(give, "answer")
 

@@ -33,6 +33,11 @@ async def answer_in_loop(job: Any) -> dict[str, Any]:
     return {"said": job.arguments.get("say")}
 
 
+def answer_strangely(job: Any) -> dict[str, Any]:
+    """Answer with values JSON does not have."""
+    return {"nan": float("nan"), "set": {1}, "object": go.__class__}
+
+
 def note_once(job: Any) -> None:
     """Leave one row for each job that was really run."""
     _note("ran", job.job_id)

@@ -12,11 +12,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
-from pydantic_core import to_jsonable_python
 
 from apps.core import db
 from apps.jobs import carrying
-from apps.jobs.handle import CANCELLED, Cancelled, Handle
+from apps.jobs.handle import CANCELLED, Cancelled, Handle, plain
 from apps.jobs.models import Job
 
 
@@ -58,7 +57,7 @@ def _answer(job: Job, handle: Handle) -> tuple[int, dict[str, Any]]:
     work = import_string(job.work)
     try:
         result = asyncio.run(work(handle)) if iscoroutinefunction(work) else work(handle)
-        return 0, {"result": to_jsonable_python(result)}
+        return 0, {"result": plain(result)}
     except Cancelled:
         return carrying.STOPPED, {"error": ""}
     except Exception as error:
