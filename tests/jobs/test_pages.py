@@ -114,6 +114,18 @@ def test_a_job_page_tells_progress_log_and_reason(client: Client, failed: Job) -
     assert "line &lt;204&gt;" in page and "line &lt;4&gt;" not in page and "the last 200 lines" in page
 
 
+def test_a_job_page_leads_to_its_object_and_its_file(client: Client, give: Give) -> None:
+    job = give("answer", about=("dataset", "support/gold"))
+    Job.objects.filter(pk=job.pk).update(
+        status=Status.COMPLETED, result={"url": "/datasets/exports/1/", "file": "a.csv"}
+    )
+
+    page = client.get(f"/system/jobs/{job.job_id}/").content.decode()
+
+    assert 'href="/datasets/support/gold/" data-ui="job-about"' in page
+    assert 'href="/datasets/exports/1/" data-ui="job-file"' in page
+
+
 def test_a_job_page_costs_few_queries(client: Client, failed: Job, django_assert_num_queries: Any) -> None:
     client.get(f"/system/jobs/{failed.job_id}/")
     with django_assert_num_queries(7):
