@@ -24,6 +24,15 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     one.close()
 
 
+@pytest.fixture(scope="module")
+def calm_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The same for tests that leave it running."""
+    one = Shop(tmp_path_factory.mktemp("shop"), people=True)
+    one.console.start()
+    yield one
+    one.close()
+
+
 def rows(page: Page) -> list[str]:
     """Return the titles of the list."""
     return [text.strip() for text in ui(page, "job-row").locator("td a").all_inner_texts()]
@@ -86,7 +95,7 @@ def test_S2_a_stopped_worker_turns_red_within_thirty_seconds(tabs: Callable[...,
 def test_S3_a_restart_keeps_history_and_a_running_job_goes_on(tabs: Callable[..., Tab], shop: Shop) -> None:
     [done] = shop.ask(give="answer", titles=["Load small"])
     [bad] = shop.ask(give="refuse", titles=["Load bad"])
-    [running] = shop.ask(give="count_rows", titles=["Load large"], arguments={"total": 600, "each_s": 0.05})
+    [running] = shop.ask(give="count_rows", titles=["Load large"], arguments={"total": 300, "each_s": 0.05})
     for job_id in (done, bad):
         shop.ended(job_id)
     tab = tabs(shop.console)
@@ -111,9 +120,9 @@ def test_S3_a_restart_keeps_history_and_a_running_job_goes_on(tabs: Callable[...
     expect(page.locator(f"[data-job='{done}']")).to_contain_text("Completed")
 
 
-def test_a_job_page_lives_and_its_cancel_works(tabs: Callable[..., Tab], shop: Shop) -> None:
-    [job_id] = shop.ask(give="count_rows", titles=["Load web-questions"], arguments={"total": 900, "each_s": 0.03})
-    tab = tabs(shop.console)
+def test_a_job_page_lives_and_its_cancel_works(tabs: Callable[..., Tab], calm_shop: Shop) -> None:
+    [job_id] = calm_shop.ask(give="count_rows", titles=["Load web-questions"], arguments={"total": 900, "each_s": 0.03})
+    tab = tabs(calm_shop.console)
     page = tab.open(f"/system/jobs/{job_id}/")
     expect(ui(page, "job-pace")).to_contain_text("left")
     before = ui(page, "job-done").inner_text()
@@ -128,9 +137,9 @@ def test_a_job_page_lives_and_its_cancel_works(tabs: Callable[..., Tab], shop: S
     tab.audit("job-cancelled")
 
 
-def test_a_viewer_watches_and_cannot_act(tabs: Callable[..., Tab], shop: Shop) -> None:
-    [job_id] = shop.ask(give="count_rows", titles=["Load slowly"], arguments={"total": 100, "each_s": 0.03})
-    tab = tabs(shop.console, "viewer")
+def test_a_viewer_watches_and_cannot_act(tabs: Callable[..., Tab], calm_shop: Shop) -> None:
+    [job_id] = calm_shop.ask(give="count_rows", titles=["Load slowly"], arguments={"total": 100, "each_s": 0.03})
+    tab = tabs(calm_shop.console, "viewer")
     page = tab.open(f"/system/jobs/{job_id}/")
 
     expect(ui(page, "cancel-job")).to_have_count(0)
@@ -138,8 +147,8 @@ def test_a_viewer_watches_and_cannot_act(tabs: Callable[..., Tab], shop: Shop) -
     expect(ui(page, "job-done")).to_contain_text("100 of 100 rows")
 
 
-def test_weights_are_fetched_with_a_bar_and_can_be_cancelled(tabs: Callable[..., Tab], shop: Shop) -> None:
-    tab = tabs(shop.console)
+def test_weights_are_fetched_with_a_bar_and_can_be_cancelled(tabs: Callable[..., Tab], calm_shop: Shop) -> None:
+    tab = tabs(calm_shop.console)
     page = tab.open("/models/")
     page.get_by_role("button", name="Fetch all-MiniLM-L6-v2").click()
     expect(ui(page, "job-title")).to_have_text("Fetch all-MiniLM-L6-v2")

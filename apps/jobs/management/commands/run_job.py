@@ -1,6 +1,7 @@
 """``run_job JOB LEASE``: the child process of an isolated job. A worker starts it; nobody else needs to."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ class Command(BaseCommand):
         if job is None:
             raise CommandError("This lease is no longer held.")
         os.nice(10)
+        for handler in logging.getLogger().handlers:  # the job's log has times of its own
+            handler.setFormatter(logging.Formatter("{message}", style="{"))
         threading.Thread(target=_end_with_parent, daemon=True).start()
         sys.exit(_run(job))
 
