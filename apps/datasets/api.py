@@ -13,7 +13,7 @@ from apps.core import db
 from apps.core.answers import nothing
 from apps.core.errors import BadRequest
 from apps.core.pages import PaginatedResponse
-from apps.datasets import live, loading, positions, registry, rows, schemas
+from apps.datasets import live, positions, registering, registry, rows, schemas
 from apps.datasets.models import Dataset
 
 router = Router(tags=["Datasets"])
@@ -34,7 +34,7 @@ async def register_dataset(request: HttpRequest) -> HttpResponse | StreamingHttp
     A large source is loaded by a job, and cannot be read before that is done.
     """
     asked = await asyncio.to_thread(registry.read_request, request.body)
-    dataset = await loading.register(asked, actor(request))
+    dataset = await registering.register(asked, actor(request))
     await live.changed(dataset)
     return await _answer(dataset)
 

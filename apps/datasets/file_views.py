@@ -16,7 +16,7 @@ from apps.accounts.principals import Principal
 from apps.core import once
 from apps.core.errors import BadRequest, ConsoleError
 from apps.core.ids import new_id
-from apps.datasets import live, loading, readers, registry, rows, schemas, uploads
+from apps.datasets import live, readers, registering, registry, rows, schemas, uploads
 from apps.datasets.models import Dataset, Purpose, State, Upload
 from apps.datasets.views import dataset_or_404
 
@@ -188,11 +188,11 @@ def _by_job(
         request = registry.Request(asked, [], [])
         if Dataset.objects.shown().filter(dataset_id=asked.dataset_id or "").exists():
             raise BadRequest(f"Dataset '{asked.dataset_id}' exists already: choose another name, or add to it.")
-        dataset = loading.start(registry.make(request, actor, State.LOADING), actor, **arguments)
+        dataset = registering.start(registry.make(request, actor, State.LOADING), actor, **arguments)
     else:
         into.check_readable()
         hidden = Dataset.objects.create(dataset_id=f"~{new_id()}", purpose=into.purpose, state=State.HIDDEN)
-        loading.start(hidden, actor, **arguments, target=into.pk, into=into.dataset_id)
+        registering.start(hidden, actor, **arguments, target=into.pk, into=into.dataset_id)
         dataset = into
     upload.delete()  # the file is the job's now
     return dataset

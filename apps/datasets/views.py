@@ -17,7 +17,7 @@ from apps.core import live as topics
 from apps.core import once
 from apps.core.errors import ConsoleError
 from apps.core.keyset import page_of
-from apps.datasets import exporting, grid, live, loading, registry, rows, schemas
+from apps.datasets import exporting, grid, live, registering, registry, rows, schemas
 from apps.datasets.forms import AddRowsForm, DatasetForm
 from apps.datasets.models import Addition, Dataset
 from apps.jobs.models import Job
@@ -57,7 +57,7 @@ def dataset_new(request: HttpRequest) -> HttpResponse:
     form = DatasetForm(request.POST if request.method == "POST" else None, source=source)
     if request.method == "POST" and form.is_valid():
         try:
-            dataset = async_to_sync(loading.register)(_asked(form), principal_of(request))
+            dataset = async_to_sync(registering.register)(_asked(form), principal_of(request))
         except ConsoleError as error:
             form.add_error({"rows": "text", "uri": "uri"}.get(source), error.detail)
         else:

@@ -16,7 +16,9 @@ QA = [{"question": f"What is {n}?", "answer": f"It is {n}"} for n in range(60)]
 
 def make(name: str = "qa", given: Any = QA, purpose: str = "eval/question-answer") -> Dataset:
     asked = schemas.RegisterDatasetRequest(
-        purpose=purpose, source=schemas.RowsDataSource(rows=[]), dataset_id=name  # type: ignore[arg-type]
+        purpose=purpose,
+        source=schemas.RowsDataSource(rows=[]),
+        dataset_id=name,  # type: ignore[arg-type]
     )
     texts = [json.dumps(row) for row in given]
     return registry.register_now(registry.Request(asked, texts, given[:20]), build.actor())
@@ -116,7 +118,7 @@ def test_rows_are_deleted_after_asking(web: Client) -> None:
 
 def test_rows_are_typed(web: Client) -> None:
     form = {"dataset_id": "typed", "purpose": "eval/question-answer", "description": "By hand"}
-    bad = web.post("/datasets/new/", form | {"text": 'question,answer\na,b\nc,d,e\n'})
+    bad = web.post("/datasets/new/", form | {"text": "question,answer\na,b\nc,d,e\n"})
     assert "Line 3" in bad.content.decode()
     assert not Dataset.objects.exists()
 
