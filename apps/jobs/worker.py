@@ -182,12 +182,12 @@ class JobWorker:
             await self._unsettled(handle, error)
         finally:
             stopping.cancel()
+            live.changed(job.job_id)
             if not doing.done():  # a thread that does not look: it can write nothing more, but takes its place
                 await asyncio.wait({doing})
             if not doing.cancelled():
                 doing.exception()
             self._running.pop(job.lease_owner, None)
-            live.changed(job.job_id)
             self._wake()
 
     async def _settle(self, job: Job, handle: Handle, doing: "asyncio.Future[Any]") -> None:

@@ -111,7 +111,8 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
     )
     with suppress(KeyboardInterrupt):
         server.run()
-    worker.stop()
+    with suppress(KeyboardInterrupt):  # a second Ctrl-C: what runs is left to its lease
+        worker.stop()
     _leave()
 
 
