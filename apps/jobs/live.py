@@ -62,9 +62,8 @@ def list_changed() -> None:
 
 def must_poll(job: Job) -> bool:
     """Return whether news of this job may happen in a process whose events do not reach this one."""
-    if settings.REDIS_URL or not job.is_active:
-        return False
-    return job.is_isolated or job.worker != this_process()
+    elsewhere = not settings.REDIS_URL and job.worker != this_process()
+    return job.is_active and (job.is_isolated or elsewhere)  # a child process tells nobody but the row
 
 
 async def _publish(topic: str, *events: Event) -> None:
