@@ -55,17 +55,18 @@ class GridPage:
 def page_of(dataset: Dataset, query: QueryDict) -> GridPage:
     """Return the page that ``?after=`` (older) or ``?before=`` (newer) names, of the rows that hold ``?q=``."""
     after, before = _number(query.get("after")), _number(query.get("before"))
-    rows = Row.objects.filter(dataset_id=dataset.pk, position__lt=dataset.next_position)
+    # One upper bound: of two, SQLite may walk down from the wrong one.
+    end = dataset.next_position if after is None else min(after, dataset.next_position)
+    rows = Row.objects.filter(dataset_id=dataset.pk)
     words = query.get("q", "").strip()
     if words:
-        return _search(dataset, rows, words, query, dataset.next_position if after is None else after)
+        return _search(dataset, rows, words, query, end)
     if before is not None:
-        found = list(rows.filter(position__gt=before).order_by("position")[: SIZE + 1])
+        newer = rows.filter(position__gt=before, position__lt=dataset.next_position)
+        found = list(newer.order_by("position")[: SIZE + 1])
         more, found = len(found) > SIZE, found[:SIZE][::-1]
         return _page(dataset, found, query, newer=more, older=bool(found))
-    if after is not None:
-        rows = rows.filter(position__lt=after)
-    found = list(rows.order_by("-position")[: SIZE + 1])
+    found = list(rows.filter(position__lt=end).order_by("-position")[: SIZE + 1])
     return _page(dataset, found[:SIZE], query, newer=after is not None, older=len(found) > SIZE)
 
 

@@ -38,8 +38,9 @@ def row_context(request: HttpRequest, dataset: Dataset, number: int, form: RowFo
     """Return what the drawer shows of a row, and the ways to its neighbours."""
     row = row_or_404(dataset, number)
     value = grid.value_of(row.content)
-    others = Row.objects.filter(dataset_id=dataset.pk, position__lt=dataset.next_position)
-    newer = others.filter(position__gt=row.position).order_by("position").values_list("position", flat=True).first()
+    others = Row.objects.filter(dataset_id=dataset.pk)
+    above = others.filter(position__gt=row.position, position__lt=dataset.next_position)
+    newer = above.order_by("position").values_list("position", flat=True).first()
     older = others.filter(position__lt=row.position).order_by("-position").values_list("position", flat=True).first()
     talk = grid.talk(value)
     return {

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from apps.datasets import registry, rows, schemas
@@ -111,7 +112,8 @@ def test_rows_are_deleted_after_asking(web: Client) -> None:
     dataset = Dataset.objects.get()
     assert (dataset.row_count, dataset.next_position, dataset.gaps) == (57, 60, [[2, 2], [59, 1]])
     assert [json.loads(text) for text in rows.iterrows(dataset, 2, 2)] == QA[4:6]
-    rows.append_rows("qa", ['{"question": "new", "answer": ""}'], build.actor())
+    with transaction.atomic():
+        rows.append_rows("qa", ['{"question": "new", "answer": ""}'], build.actor())
     dataset.refresh_from_db()
     assert [json.loads(text)["question"] for text in rows.iterrows(dataset, 56, 5)] == ["What is 58?", "new"]
 
