@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from pydantic_core import to_json
 
-from apps.datasets import purposes
+from apps.datasets import positions, purposes
 from apps.datasets.models import Addition, Dataset, Row
+from apps.datasets.rows import between
 
 SIZE = 50
 CELL = 200
@@ -55,19 +56,23 @@ class GridPage:
 def page_of(dataset: Dataset, query: QueryDict) -> GridPage:
     """Return the page that ``?after=`` (older) or ``?before=`` (newer) names, of the rows that hold ``?q=``."""
     after, before = _number(query.get("after")), _number(query.get("before"))
-    # One upper bound: of two, SQLite may walk down from the wrong one.
     end = dataset.next_position if after is None else min(after, dataset.next_position)
     rows = Row.objects.filter(dataset_id=dataset.pk)
     words = query.get("q", "").strip()
     if words:
         return _search(dataset, rows, words, query, end)
     if before is not None:
-        newer = rows.filter(position__gt=before, position__lt=dataset.next_position)
-        found = list(newer.order_by("position")[: SIZE + 1])
+        found = list(between(dataset, before + 1, SIZE + 1).order_by("position"))
         more, found = len(found) > SIZE, found[:SIZE][::-1]
         return _page(dataset, found, query, newer=more, older=bool(found))
-    found = list(rows.filter(position__lt=end).order_by("-position")[: SIZE + 1])
+    found = list(_below(dataset, end, SIZE + 1).order_by("-position"))
     return _page(dataset, found[:SIZE], query, newer=after is not None, older=len(found) > SIZE)
+
+
+def _below(dataset: Dataset, end: int, count: int) -> QuerySet[Row]:
+    """Return the ``count`` rows before a position."""
+    start = positions.before_rows(dataset.gaps, end, count)
+    return Row.objects.filter(dataset_id=dataset.pk, position__gte=start, position__lt=end)
 
 
 def _search(dataset: Dataset, rows: Any, words: str, query: QueryDict, end: int) -> GridPage:
@@ -230,10 +235,9 @@ class Profile:
 
 def profile(dataset: Dataset) -> Profile:
     """Look at the first and the last rows of a dataset."""
-    rows = Row.objects.filter(dataset_id=dataset.pk, position__lt=dataset.next_position)
-    first = list(rows.order_by("position")[:SAMPLE])
-    after = first[-1].position if first else 0
-    last = list(rows.filter(position__gt=after).order_by("-position")[:SAMPLE])[::-1]
+    first = list(between(dataset, 0, SAMPLE).order_by("position"))
+    more = min(SAMPLE, dataset.row_count - len(first))
+    last = list(_below(dataset, dataset.next_position, more).order_by("position")) if more > 0 else []
     columns: dict[str, Column] = {}
     problems: list[tuple[int, str]] = []
     for row in first + last:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Max
 from django.utils.timezone import now
 
 from apps.accounts import audit
@@ -205,18 +205,14 @@ def _remove_rows(job: Handle, dataset: Dataset) -> None:
 
 def _delete_rows(pk: int, job: Handle | None = None) -> int:
     """Delete stored rows in pieces, so that no other write waits long; return how many there were."""
-    gone = 0
-    while True:
+    rows_of, gone = Row.objects.filter(dataset_id=pk), 0
+    while (top := rows_of.aggregate(top=Max("position"))["top"]) is not None:
         if job is not None:
             job.check()
             job.progress(gone, unit="rows")
-        ids = list(Row.objects.filter(dataset_id=pk).order_by("position").values_list("pk", flat=True)[:PURGE_ROWS])
-        if not ids:
-            return gone
-        db.write_soon(
-            Row.objects.filter(pk__gte=ids[0], pk__lte=ids[-1], dataset_id=pk)._raw_delete, "default"
-        ).result()
-        gone += len(ids)
+        last = rows_of.filter(position__gt=top - PURGE_ROWS)
+        gone += db.write_soon(last._raw_delete, "default").result()
+    return gone
 
 
 def purge(job: Handle) -> dict[str, Any]:

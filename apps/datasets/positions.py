@@ -23,6 +23,16 @@ def index_of(gaps: Gaps, position: int) -> int:
     return position - sum(min(length, position - start) for start, length in gaps if start < position)
 
 
+def after_rows(gaps: Gaps, position: int, count: int) -> int:
+    """Return the position behind the ``count`` rows that begin at ``position``."""
+    return position_of(gaps, index_of(gaps, position) + count - 1) + 1
+
+
+def before_rows(gaps: Gaps, position: int, count: int) -> int:
+    """Return the position of the first of the ``count`` rows that end before ``position``."""
+    return position_of(gaps, max(0, index_of(gaps, position) - count))
+
+
 def is_gap(gaps: Gaps, position: int) -> bool:
     """Return whether the row at this position was deleted."""
     at = bisect_right(gaps, [position, 1 << 62]) - 1

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core.errors import ConsoleError, NotFound
-from apps.datasets import grid, live, rows
+from apps.datasets import grid, live, positions, rows
 from apps.datasets.forms import RowForm
 from apps.datasets.models import Dataset, Row
 from apps.datasets.views import dataset_or_404, detail
@@ -38,10 +38,7 @@ def row_context(request: HttpRequest, dataset: Dataset, number: int, form: RowFo
     """Return what the drawer shows of a row, and the ways to its neighbours."""
     row = row_or_404(dataset, number)
     value = grid.value_of(row.content)
-    others = Row.objects.filter(dataset_id=dataset.pk)
-    above = others.filter(position__gt=row.position, position__lt=dataset.next_position)
-    newer = above.order_by("position").values_list("position", flat=True).first()
-    older = others.filter(position__lt=row.position).order_by("-position").values_list("position", flat=True).first()
+    index = positions.index_of(dataset.gaps, row.position)
     talk = grid.talk(value)
     return {
         "dataset": dataset,
@@ -51,8 +48,8 @@ def row_context(request: HttpRequest, dataset: Dataset, number: int, form: RowFo
         "talk": talk,
         "row_tab": request.GET.get("tab") or ("messages" if talk else "json"),
         "addition": grid.addition_of(dataset, row.position),
-        "newer": newer + 1 if newer is not None else None,
-        "older": older + 1 if older is not None else None,
+        "newer": positions.position_of(dataset.gaps, index + 1) + 1 if index + 1 < dataset.row_count else None,
+        "older": positions.position_of(dataset.gaps, index - 1) + 1 if index else None,
         "form": form,
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, models
 from django.utils.timezone import now
 
 from apps.accounts import audit
@@ -33,9 +33,8 @@ class Source:
 
 def iterrows(dataset: Dataset, start_index: int, limit: int) -> list[str]:
     """Return the texts of at most ``limit`` rows from the ``start_index``-th on, in the order they were added."""
-    first = positions.position_of(dataset.gaps, start_index)
-    rows = Row.objects.filter(dataset_id=dataset.pk, position__gte=first, position__lt=dataset.next_position)
-    return list(rows.order_by("position").values_list("content", flat=True)[:limit])
+    rows = between(dataset, positions.position_of(dataset.gaps, start_index), limit)
+    return list(rows.order_by("position").values_list("content", flat=True))
 
 
 def chunks(dataset: Dataset, start_index: int = 0, limit: int | None = None) -> Iterator[list[str]]:
@@ -52,9 +51,15 @@ def chunks(dataset: Dataset, start_index: int = 0, limit: int | None = None) -> 
 
 def chunk_from(dataset: Dataset, position: int, limit: int) -> tuple[list[str], int]:
     """Return texts of rows from a position on, and the position after them."""
-    rows = Row.objects.filter(dataset_id=dataset.pk, position__gte=position, position__lt=dataset.next_position)
-    found = list(rows.order_by("position").values_list("content", "position")[: min(limit, chunk_size(dataset))])
+    rows = between(dataset, position, min(limit, chunk_size(dataset)))
+    found = list(rows.order_by("position").values_list("content", "position"))
     return [content for content, _ in found], found[-1][1] + 1 if found else position
+
+
+def between(dataset: Dataset, position: int, count: int) -> "models.QuerySet[Row]":
+    """Return the ``count`` rows from a position on, by both ends: a LIMIT would let Postgres sort all that follow."""
+    end = min(positions.after_rows(dataset.gaps, position, count), dataset.next_position)
+    return Row.objects.filter(dataset_id=dataset.pk, position__gte=position, position__lt=end)
 
 
 def chunk_size(dataset: Dataset) -> int:
