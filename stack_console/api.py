@@ -21,6 +21,8 @@ from apps.core.api import ListRoutesResponse, RouteInfo
 from apps.core.api import router as server
 from apps.core.errors import BadRequest, ConsoleError, error_response, explain_model, explain_request
 from apps.core.middleware import answer_failure
+from apps.datasets.api import io as datasetio
+from apps.datasets.api import router as datasets
 from apps.inference.api import router as inference
 from apps.providers.api import router as providers
 from stack_console.openapi import published
@@ -66,6 +68,10 @@ api = ConsoleAPI(
 )
 api.add_router("/v1alpha", agents)
 api.add_router("/v1", agents, url_name_prefix="v1", tags=[OLD_PATHS])
+api.add_router("/v1beta", datasets)
+api.add_router("/v1beta/datasetio", datasetio)
+api.add_router("/v1", datasets, url_name_prefix="v1", tags=[OLD_PATHS])
+api.add_router("/v1/datasetio", datasetio, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1", inference)
 api.add_router("/v1", providers)
 api.add_router("/v1", server)

@@ -7,8 +7,11 @@ from pydantic.json_schema import models_json_schema
 from apps.agents.schemas import AgentTurnResponseStreamChunk
 from apps.core.errors import TITLES, Error
 from apps.core.middleware import ALIAS_PATH
+from apps.datasets.schemas import AppendRowsRequest, RegisterDatasetRequest
 
 D = TypeVar("D", bound=dict[str, Any])
+# What no signature names: the failure, the frames of streams, bodies that an operation reads by itself.
+READ_BY_HAND = (Error, AgentTurnResponseStreamChunk, RegisterDatasetRequest, AppendRowsRequest)
 REF = "#/components/schemas/{model}"
 FAILURES = {
     "400": "BadRequest400",
@@ -21,9 +24,7 @@ FAILURES = {
 def published(document: D) -> D:
     """Return the document with its Error answers, the frames of streams, and the aliases marked deprecated."""
     components = document["components"]
-    _, extra = models_json_schema(
-        [(Error, "serialization"), (AgentTurnResponseStreamChunk, "serialization")], ref_template=REF
-    )
+    _, extra = models_json_schema([(schema, "serialization") for schema in READ_BY_HAND], ref_template=REF)
     components["schemas"] = extra["$defs"] | components.get("schemas", {})
     components["responses"] = {name: _failure(status) for status, name in FAILURES.items()}
     for path, methods in document["paths"].items():

@@ -48,7 +48,9 @@ INSTALLED_APPS = [
     "apps.core.apps.CoreConfig",
     "apps.accounts.apps.AccountsConfig",
     "apps.providers.apps.ProvidersConfig",
+    "apps.jobs.apps.JobsConfig",
     "apps.inference.apps.InferenceConfig",
+    "apps.datasets.apps.DatasetsConfig",
     "apps.agents.apps.AgentsConfig",
     "apps.console.apps.ConsoleConfig",
     "django.contrib.admin",
@@ -59,6 +61,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "channels",
+    "django_tasks",
+    "django_tasks_db",
     "django_htmx",
     "axes",
     "csp",
@@ -130,6 +134,20 @@ else:
         }
     }
 
+# Jobs: the queue only carries ids (apps.jobs.delivery), the rows say the rest
+JOB_QUEUES = ("default", "eval", "gpu")
+JOB_SLOTS = {"default": env.int("JOBS_AT_ONCE", default=2), "eval": env.int("JOBS_AT_ONCE", default=2), "gpu": 1}
+JOB_QUEUE_LIMIT = env.int("JOB_QUEUE_LIMIT", default=10_000)
+JOB_STOP_S = env.int("JOB_STOP_S", default=5)
+TASKS: dict[str, Any] = {
+    "default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": list(JOB_QUEUES)},
+}
+if REDIS_URL:
+    INSTALLED_APPS.append("django_rq")
+    TASKS["default"]["BACKEND"] = "django_tasks_rq.RQBackend"
+    RQ_QUEUES = {name: {"URL": REDIS_URL} for name in JOB_QUEUES}
+    RQ_SHOW_ADMIN_LINK = False
+
 # Providers: what can run, by Llama Stack's names; what does run are rows (apps.providers)
 PROVIDER_TYPES: dict[str, dict[str, str]] = {
     "inference": {
@@ -148,6 +166,16 @@ MODEL_CONNECT_S = env.int("MODEL_CONNECT_S", default=5)
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=20_000_000)
 FETCH_TIMEOUT_S = env.int("FETCH_TIMEOUT_S", default=20)
 FETCH_ALLOWED_HOSTS = env.list("FETCH_ALLOWED_HOSTS", default=[])  # private hosts a user-given address may name
+
+# Datasets
+DATASET_FILES_DIR = env.str("DATASET_FILES_DIR", default=str(DATA_DIR / "datasets"))  # what lsfs:// addresses name
+DATASET_UPLOADS_DIR = env.str("DATASET_UPLOADS_DIR", default=str(DATA_DIR / "uploads"))
+DATASET_MAX_BYTES = env.int("DATASET_MAX_BYTES", default=2_000_000_000)
+DATASET_MAX_ROW_BYTES = env.int("DATASET_MAX_ROW_BYTES", default=5_000_000)
+DATASET_AT_ONCE_BYTES = env.int("DATASET_AT_ONCE_BYTES", default=4_000_000)  # larger sources are loaded by a job
+DATASET_AT_ONCE_S = env.float("DATASET_AT_ONCE_S", default=10)
+DATASET_FETCH_S = env.float("DATASET_FETCH_S", default=3600)
+HUGGINGFACE_URL = env.str("HUGGINGFACE_URL", default="https://huggingface.co")
 
 # Turns
 TURN_HEARTBEAT_S = env.float("TURN_HEARTBEAT_S", default=1.0)
@@ -240,6 +268,8 @@ LOGGING = {
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        "django_tasks": {"level": "WARNING"},
+        "rq": {"level": "WARNING"},
     },
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

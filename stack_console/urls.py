@@ -13,8 +13,10 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.accounts.urls")),
     path("", include("apps.agents.urls")),
+    path("", include("apps.datasets.urls")),
     path("", include("apps.inference.urls")),
     path("", include("apps.providers.urls")),
+    path("", include("apps.jobs.urls")),
 ]
 
 handler403 = "apps.console.views.forbidden"

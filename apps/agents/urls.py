@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.agents import session_views, trial_views, turn_views, views, waiting_views
+from apps.agents import keep_views, session_views, trial_views, turn_views, views, waiting_views
 
 app_name = "agents"
 SESSION = "chat/<str:agent_id>/<str:session_id>/"
@@ -29,6 +29,7 @@ urlpatterns = [
     path(f"{SESSION}send/", turn_views.send, name="turn-send"),
     path(f"{SESSION}stop/", turn_views.stop, name="turn-stop"),
     path(f"{TURN}again/", turn_views.again, name="turn-again"),
+    path(f"{TURN}keep/", keep_views.turn_keep, name="turn-keep"),
     path(f"{TURN}answer/", turn_views.answer, name="turn-answer"),
     path(f"{TURN}picture/<str:key>/", session_views.picture, name="turn-picture"),
     path("waiting/", waiting_views.waiting_list, name="waiting"),

@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.agents.records import count_waiting
 from apps.console.navigation import Group, menu_of
 from apps.core import live
+from apps.jobs.models import Job
 
 THEME_COOKIE = "theme"
 # Answers with a refused form (409, 422) are swapped in; other failures are told by a message (static/console.js).
@@ -73,6 +74,12 @@ class Frame:
         """Turns that wait for somebody."""
         number = async_to_sync(live.head)("waiting")  # before the count: what happens between is told again, not lost
         return Badge(count_waiting(), number)
+
+    @cached_property
+    def failed_jobs(self) -> Badge:
+        """Jobs that failed lately and wait for somebody to look."""
+        number = async_to_sync(live.head)("jobs")
+        return Badge(Job.objects.unanswered_failures().count(), number)
 
     @property
     def theme(self) -> str:

@@ -36,10 +36,17 @@ MENU = (
             Item("waiting", "Waiting", "hand", "/waiting/"),
         ),
     ),
+    Group("Improve", (Item("datasets", "Datasets", "database", "/datasets/"),)),
     Group(
         "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))
     ),
-    Group("System", (Item("settings", "Settings", "settings", "/settings/profile/", under="/settings/"),)),
+    Group(
+        "System",
+        (
+            Item("jobs", "Jobs and workers", "server", "/system/jobs/", under="/system/"),
+            Item("settings", "Settings", "settings", "/settings/profile/", under="/settings/"),
+        ),
+    ),
 )
 
 

@@ -11,11 +11,13 @@ from apps.agents.models import Agent, Pending, Session, Status, Turn
 from apps.console.numbers import DAY, Numbers, numbers
 from apps.core import live
 from apps.inference.models import Model, ModelType
+from apps.jobs.models import Job
+from apps.jobs.models import Status as JobStatus
 from apps.providers.models import Provider
 
 SHOWN = 5
 BEGINNING = 100  # turns after which nobody needs the card with the first steps
-TOPICS = ("turns", "waiting", "providers")
+TOPICS = ("turns", "waiting", "providers", "jobs")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Overview:
     waiting: list[Pending]
     running: list[Turn]
     failed: list[Turn]
+    running_jobs: list[Job]
+    failed_jobs: list[Job]
     sessions: list[Session]
     providers: list[Provider]
     steps: list["Step"] = field(default_factory=list)
@@ -55,6 +59,7 @@ def overview() -> Overview:
     since = now() - DAY
     turns = Turn.objects.select_related("session__agent")
     sessions = list(_sessions())
+    jobs = Job.objects.order_by("-id").defer("arguments", "checkpoint", "result")
     waiting = Pending.objects.filter(turn__status=Status.WAITING).select_related("turn__session__agent")
     return Overview(
         live_numbers=live_numbers,
@@ -62,6 +67,8 @@ def overview() -> Overview:
         waiting=list(waiting.order_by("asked_at")[:SHOWN]),
         running=list(turns.filter(status=Status.RUNNING).order_by("-id")[:SHOWN]),
         failed=list(turns.filter(status=Status.FAILED, started_at__gte=since).order_by("-id")[:SHOWN]),
+        running_jobs=list(jobs.filter(status=JobStatus.IN_PROGRESS)[:SHOWN]),
+        failed_jobs=list(jobs.unanswered_failures()[:SHOWN]),
         sessions=sessions,
         providers=list(Provider.objects.order_by("provider_id")),
         steps=_steps(sessions[0] if sessions else None),

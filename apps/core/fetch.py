@@ -5,11 +5,13 @@ that resolves differently the second time gets around it.
 """
 
 import asyncio
+import hashlib
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import httpcore2
@@ -84,6 +86,16 @@ class PublicOnly(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What an address answered, written to a file."""
+
+    size: int
+    sha256: str
+    content_type: str
+    url: str
+
+
 async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
     """Return what ``url`` answers.
 
@@ -91,6 +103,42 @@ async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
     ProviderError when it cannot be reached in time.
     """
     limit = max_bytes or settings.FETCH_MAX_BYTES
+    async with _opened(url, settings.FETCH_TIMEOUT_S) as response:
+        parts = [part async for part in _parts(response, limit, url, "FETCH_MAX_BYTES")]
+        return Fetched(b"".join(parts), response.headers.get("content-type", ""), str(response.url))
+
+
+async def save(
+    url: str,
+    file: BinaryIO,
+    max_bytes: int,
+    seconds: float,
+    setting: str = "FETCH_MAX_BYTES",
+    told: Callable[[int, int | None], None] | None = None,
+) -> Saved:
+    """Write what ``url`` answers to a file, part by part; raises as ``fetch`` does. ``setting`` names the limit.
+
+    ``told`` hears how many bytes came, and of how many where the server says so.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    async with _opened(url, seconds) as response:
+        announced = response.headers.get("content-length", "")
+        total = int(announced) if announced.isdigit() and "content-encoding" not in response.headers else None
+        if total and total > max_bytes:
+            raise TooLarge(_over(url, max_bytes, setting))
+        async for part in _parts(response, max_bytes, url, setting):
+            digest.update(part)
+            file.write(part)
+            size += len(part)
+            if told is not None:
+                told(size, total)
+        return Saved(size, digest.hexdigest(), response.headers.get("content-type", ""), str(response.url))
+
+
+@asynccontextmanager
+async def _opened(url: str, seconds: float) -> AsyncIterator[httpx2.Response]:
+    """Open the answer of a checked address, and put what goes wrong until it is closed into our own words."""
     _check_form(url)
     transport = httpx2.AsyncHTTPTransport(trust_env=False)
     transport._pool._network_backend = PublicOnly()  # the pool takes a backend, httpx has no parameter for it
@@ -102,12 +150,10 @@ async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
         timeout=settings.FETCH_TIMEOUT_S,
     )
     try:
-        async with asyncio.timeout(settings.FETCH_TIMEOUT_S), client, client.stream("GET", url) as response:
+        async with asyncio.timeout(seconds), client, client.stream("GET", url) as response:
             if response.status_code != 200:
                 raise BadRequest(f"'{url}' answered {response.status_code}.")
-            return Fetched(
-                await _body(response, limit, url), response.headers.get("content-type", ""), str(response.url)
-            )
+            yield response
     except Refused as error:
         raise BadRequest(
             f"'{url}' leads to a private address ({error}); the server fetches public ones only. "
@@ -116,7 +162,7 @@ async def fetch(url: str, max_bytes: int | None = None) -> Fetched:
     except (httpx2.InvalidURL, UnicodeError) as error:
         raise BadRequest(f"'{url[:200]}' is not a usable address: {error}") from error
     except TimeoutError as error:
-        raise ProviderError(f"'{url}' took longer than {settings.FETCH_TIMEOUT_S} s.", status=504) from error
+        raise ProviderError(f"'{url}' took longer than {seconds:g} s.", status=504) from error
     except (httpx2.HTTPError, OSError) as error:
         raise ProviderError(f"'{url}' cannot be fetched: {error or type(error).__name__}") from error
 
@@ -131,12 +177,14 @@ def _check_form(url: str) -> None:
         raise BadRequest(f"'{url[:200]}' is not an http or https address.")
 
 
-async def _body(response: httpx2.Response, limit: int, url: str) -> bytes:
-    parts: list[bytes] = []
+async def _parts(response: httpx2.Response, limit: int, url: str, setting: str) -> AsyncIterator[bytes]:
     size = 0
     async for part in response.aiter_bytes():  # unpacked bytes are counted, so a compressed bomb stops here too
         size += len(part)
         if size > limit:
-            raise TooLarge(f"'{url}' is larger than {limit:,} bytes (setting FETCH_MAX_BYTES).")
-        parts.append(part)
-    return b"".join(parts)
+            raise TooLarge(_over(url, limit, setting))
+        yield part
+
+
+def _over(url: str, limit: int, setting: str) -> str:
+    return f"'{url}' is larger than {limit:,} bytes (setting {setting})."

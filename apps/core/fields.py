@@ -62,3 +62,19 @@ class SchemaField(FastJSONField):
         """Return the column for a serialiser or a form."""
         value = self.value_from_object(obj)
         return json.dumps(self._adapter.dump_python(value, mode="json", exclude_none=True) if self._adapter else value)
+
+
+class JSONTextField(models.TextField[Any, Any]):
+    """JSON kept as text: comes back exactly as given, where a database's own JSON type would change or refuse it."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Return the stored value as Python data."""
+        return from_json(value) if isinstance(value, str | bytes) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the text the database stores."""
+        return value if value is None or hasattr(value, "as_sql") else to_json(value).decode()
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Return the column for a serialiser or a form."""
+        return to_json(self.value_from_object(obj)).decode()

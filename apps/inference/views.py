@@ -17,9 +17,9 @@ from apps.accounts.audit import note
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import may, requires
 from apps.core import live, once
-from apps.core.errors import ConsoleError
+from apps.core.errors import ConsoleError, NotFound
 from apps.core.keyset import page_of
-from apps.inference import catalog, chat, registry
+from apps.inference import catalog, chat, pulling, registry
 from apps.inference.forms import RegisterForm, TryForm
 from apps.inference.models import Model, ModelType, Source
 from apps.providers.health import TOPIC
@@ -34,7 +34,7 @@ SHOWN_NUMBERS = 8
 def model_list(request: HttpRequest) -> HttpResponse:
     """Show the models, those that a filter leaves, and the weights that can be fetched."""
     number = async_to_sync(live.head)(TOPIC)
-    words = request.GET.get("q", "").strip()
+    words, pulls = request.GET.get("q", "").strip(), pulling.at_work()
     rows = Model.objects.select_related("provider")
     for word in words.split():
         rows = rows.filter(Q(identifier__icontains=word) | Q(model_type__in=_kinds(word)))
@@ -43,7 +43,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
         "words": words,
         "any_model": Model.objects.exists(),
         "any_provider": Provider.objects.exists(),
-        "catalog": catalog.CATALOG,
+        "catalog": [(entry, pulls.get(entry.name)) for entry in catalog.CATALOG],
         "number": number,
         "topic": TOPIC,
         "can_operate": may(request, "operator"),
@@ -123,6 +123,21 @@ def model_enable(request: HttpRequest, identifier: str) -> HttpResponse:
         row.save()
         note(principal_of(request), "enable", "model", row.identifier)
     return redirect("inference:model-detail", row.identifier)
+
+
+@require_POST
+@requires("operator")
+@once.only
+def weights_pull(request: HttpRequest, name: str) -> HttpResponse:
+    """Begin to fetch weights of the catalog, and go to the page that shows how far it is."""
+    try:
+        job = pulling.start(catalog.named(name), principal_of(request))
+    except NotFound as error:
+        raise Http404(error.detail) from error
+    except ConsoleError as error:
+        messages.error(request, error.detail)
+        return redirect("inference:model-list")
+    return redirect("jobs:job-detail", job.job_id)
 
 
 def _detail(request: HttpRequest, row: Model, form: TryForm) -> dict[str, Any]:

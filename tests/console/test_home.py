@@ -154,5 +154,5 @@ def test_queries_do_not_grow_with_rows(
         build.provider(f"provider-{index}")
     client.get("/")
 
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(18):
         assert client.get("/").status_code == 200

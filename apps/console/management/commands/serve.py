@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 FIRST_LOOK_S = 2.0
+_beside: set["asyncio.Future[Any]"] = set()  # the loop itself keeps no task alive
 
 
 class Command(BaseCommand):
@@ -27,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port", type=int, default=settings.PORT, help="port to listen on, 0 for a free one (PORT)"
         )
+        parser.add_argument("--no-worker", action="store_true", help="run no jobs here; start `worker` beside it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start the server; raises CommandError when the port is taken."""
@@ -35,7 +38,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         _prepare()
         self._greet(options["host"], listener.getsockname()[1])
-        _serve(listener)
+        _serve(listener, works=not options["no_worker"])
 
     def _greet(self, host: str, port: int) -> None:
         from apps.accounts import first_run
@@ -81,16 +84,18 @@ async def _look_at_providers() -> None:
     await instances.close()
 
 
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, *, works: bool) -> None:
     import daphne.server  # installs its reactor, so only here
     from twisted.internet import reactor
 
     from apps.agents import turns
+    from apps.jobs.embedded import EmbeddedWorker
     from apps.providers import health
     from stack_console.asgi import application
 
-    reactor.callLater(0, lambda: asyncio.ensure_future(turns.watch()))  # type: ignore[attr-defined,arg-type]
-    reactor.callLater(0, health.watch)  # type: ignore[attr-defined,arg-type]  # once the loop runs
+    worker = EmbeddedWorker(works=works)
+    for start in (turns.watch, health.watch, worker.start):
+        reactor.callLater(0, _begin, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
@@ -106,7 +111,16 @@ def _serve(listener: socket.socket) -> None:
     )
     with suppress(KeyboardInterrupt):
         server.run()
+    with suppress(KeyboardInterrupt):  # a second Ctrl-C: what runs is left to its lease
+        worker.stop()
     _leave()
+
+
+def _begin(start: Callable[[], Any]) -> None:
+    """Call what works beside the server; what is a coroutine becomes a task."""
+    begun = start()
+    if asyncio.iscoroutine(begun):
+        _beside.add(asyncio.ensure_future(begun))
 
 
 def _leave() -> None:

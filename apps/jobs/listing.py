@@ -1,0 +1,91 @@
+"""The list of jobs: what a filter in the address asks for, and the pages' words for it."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.http import QueryDict
+
+from apps.jobs.models import QUEUES, Job, JobQuerySet, Status
+
+STATES = {
+    "": "All",
+    "active": "Active",
+    Status.SCHEDULED.value: "Queued",
+    Status.IN_PROGRESS.value: "Running",
+    Status.COMPLETED.value: "Completed",
+    Status.FAILED.value: "Failed",
+    Status.CANCELLED.value: "Cancelled",
+}
+COUNTED = 10_000
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the address asks for; ``query`` is that part of the address, without the place in the list."""
+
+    status: str
+    kind: str
+    queue: str
+    words: str
+    query: str
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(self.query)
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether it leaves only jobs that can be tried again."""
+        return self.status in (Status.FAILED, Status.CANCELLED)
+
+    @property
+    def tabs(self) -> list[tuple[str, str, bool]]:
+        """The states: words, address with the rest of the filter kept, and whether it is this one."""
+        return [(words, self._with_status(state), state == self.status) for state, words in STATES.items()]
+
+    def _with_status(self, state: str) -> str:
+        query = QueryDict(self.query, mutable=True)
+        query.pop("status", None)
+        if state:
+            query["status"] = state
+        return "?" + query.urlencode()
+
+    def rows(self) -> JobQuerySet:
+        """Return the jobs it leaves."""
+        rows = Job.objects.all()
+        if self.status == "active":
+            rows = rows.active()
+        elif self.status:
+            rows = rows.filter(status=self.status)
+        if self.kind:
+            rows = rows.filter(kind=self.kind)
+        if self.queue:
+            rows = rows.filter(queue=self.queue)
+        for word in self.words.split():
+            rows = rows.filter(Q(title__icontains=word) | Q(job_id__istartswith=word) | Q(about_id=word))
+        return rows
+
+
+def asked(query: QueryDict) -> Filter:
+    """Return the filter of an address; values that mean nothing are left out."""
+    status, queue = query.get("status", ""), query.get("queue", "")
+    values = {
+        "status": status if status in STATES else "",
+        "kind": query.get("kind", "")[:60],
+        "queue": queue if queue in QUEUES else "",
+        "q": query.get("q", "").strip()[:200],
+    }
+    kept = QueryDict(mutable=True)
+    kept.update({name: value for name, value in values.items() if value})
+    return Filter(values["status"], values["kind"], values["queue"], values["q"], kept.urlencode())
+
+
+def count(rows: JobQuerySet) -> int:
+    """Return how many there are, up to one more than are counted."""
+    return rows.order_by()[: COUNTED + 1].count()
+
+
+def kinds() -> list[str]:
+    """Return the kinds of jobs there are, in order."""
+    return list(Job.objects.order_by("kind").values_list("kind", flat=True).distinct())

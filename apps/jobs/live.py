@@ -1,0 +1,104 @@
+"""What watchers of jobs see, and how a worker tells them from its own thread.
+
+``job:<id>`` carries one job's state, progress and log lines; ``jobs`` says that the list changed.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from apps.core import db, live
+from apps.core.live import Event, Topic
+from apps.core.process import this_process
+from apps.jobs.models import Job
+
+log = logging.getLogger(__name__)
+LIST = "jobs"
+COUNT_S = 1.0
+_home: dict[str, asyncio.AbstractEventLoop] = {}
+_count = (0.0, 0)
+
+
+def register() -> None:
+    """Make the topics of this app watchable."""
+    live.register("job", Topic(_may_watch_job, frames))
+    live.register(LIST, Topic(_may_watch, _list_frames))
+
+
+def at_home(loop: asyncio.AbstractEventLoop) -> None:
+    """Publish on this loop: the in-memory channel layer reaches only sockets of the loop it is used on."""
+    _home["loop"] = loop
+
+
+def tell(topic: str, *events: Event) -> None:
+    """Publish from any thread without waiting; news that cannot be told are lost, the rows are the truth."""
+    loop = _home.get("loop")
+    if loop is not None and loop.is_running():
+        asyncio.run_coroutine_threadsafe(_publish(topic, *events), loop)
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        async_to_sync(_publish)(topic, *events)
+
+
+def changed(*job_ids: str) -> None:
+    """Tell that these jobs are in another state."""
+    for job_id in job_ids:
+        tell(f"job:{job_id}", {"event_type": "job_state"})
+    if job_ids:
+        list_changed()
+
+
+def list_changed() -> None:
+    """Tell that the list of jobs is another."""
+    tell(LIST, {"event_type": "jobs_changed"})
+
+
+def must_poll(job: Job) -> bool:
+    """Return whether news of this job may happen in a process whose events do not reach this one."""
+    elsewhere = not settings.REDIS_URL and job.worker != this_process()
+    return job.is_active and (job.is_isolated or elsewhere)  # a child process tells nobody but the row
+
+
+async def _publish(topic: str, *events: Event) -> None:
+    try:
+        await live.publish(topic, *events)
+    except Exception:  # a message broker that is away must not end the job that tells of itself
+        log.exception("news of %s could not be told", topic)
+
+
+async def _may_watch(user: Any, topic: str) -> bool:
+    return bool(user.is_authenticated and user.can("viewer"))
+
+
+async def _may_watch_job(user: Any, topic: str) -> bool:
+    job_id = topic.partition(":")[2]
+    return await _may_watch(user, topic) and await db.read(Job.objects.filter(job_id=job_id).exists)
+
+
+async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
+    """Return what an event of a job paints: its bar, a line of its log, or the whole page anew."""
+    if event["event_type"] == "job_progress":
+        job = await db.read(Job.objects.filter(job_id=topic.partition(":")[2]).first)
+        if job is None:
+            return []
+        html = render_to_string("jobs/_progress.html", {"job": job})
+        return [{"k": "html", "target": "#job-progress", "h": html}]
+    if event["event_type"] == "job_line":
+        html = render_to_string("jobs/_line.html", {"line": event | {"clock": event["at"][11:19]}})
+        return [{"k": "html", "target": "#job-lines", "swap": "append", "h": html}]
+    return [{"k": "state", "v": {"event_type": event["event_type"]}}]
+
+
+async def _list_frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
+    """Return the badge's count; counted at most once a second however many jobs end and people watch."""
+    global _count
+    if time.monotonic() - _count[0] > COUNT_S:
+        _count = (time.monotonic(), await db.read(Job.objects.unanswered_failures().count))
+    return [{"k": "state", "v": {"count": _count[1]}}]
