@@ -36,7 +36,7 @@ def test_the_list_shows_models_and_what_can_be_fetched(browser: Any, model: str,
     page = words(browser("viewer").get("/models/"))
 
     assert model in page and "SmolLM2 135M Instruct" in page
-    assert "python manage.py pull_model smollm2-135m" in page and "Apache-2.0" in page
+    assert ".venv/bin/python manage.py pull_model smollm2-135m" in page and "Apache-2.0" in page
 
 
 def test_a_filter_leaves_what_it_names(browser: Any, model: str) -> None:
