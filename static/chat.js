@@ -6,6 +6,7 @@ const doc = document, $ = (selector, from = doc) => from.querySelector(selector)
 const scroller = doc.getElementById("turn-scroll"), form = doc.getElementById("composer"), box = doc.getElementById("msg");
 const state = () => doc.getElementById("chat-state")?.dataset.state || "idle";
 const may = "can" in doc.body.dataset, narrow = () => matchMedia("(max-width:1100px)").matches;
+const wide = matchMedia("(min-width:1101px) and (pointer:fine)").matches; // a phone's keyboard would cover half the page
 
 // Frames: a page that shows a running turn is told its events again, and keeps what it has already
 doc.addEventListener("live:frame", (event) => {
@@ -57,6 +58,8 @@ function finished(turn) {
   const { id } = turn;
   setTimeout(() => {
     const now = doc.getElementById(id), text = $("[data-ui=answer]", now)?.textContent.trim();
+    const { activeElement } = doc, free = activeElement === doc.body || (activeElement === box && !box.value);
+    if (now?.dataset.status === "waiting" && free && wide) $("[data-ui=result]", now)?.focus({ preventScroll: true });
     const words = { waiting: "The agent waits for an answer to its tool call.", failed: "The turn failed.", cancelled: "The turn was stopped." };
     $("[data-ui=announcer]").textContent = words[now?.dataset.status] || (text ? "Answer: " + text.slice(0, 1000) : "The turn is over.");
   }, 300);
@@ -257,8 +260,8 @@ for (const name of ["live:painted", "htmx:afterSettle"]) doc.addEventListener(na
 doc.addEventListener("live:painted", (event) => event.target.id === "turns" && follow()); // polled, or caught up
 settle();
 fit();
-// Where somebody writes next; a phone would cover half the page with its keyboard
-if (box && !doc.activeElement.matches("input,textarea") && matchMedia("(min-width:1101px) and (pointer:fine)").matches && !location.hash) {
+// Where somebody writes next
+if (box && wide && !doc.activeElement.matches("input,textarea") && !location.hash) {
   (state() === "waiting" ? $("#turns [data-ui=result]") : box)?.focus({ preventScroll: true });
 }
 })();

@@ -89,7 +89,9 @@ class AgentForm(forms.Form):
         help_text="Tool calls make the model go on.",
     )
     response_format = JsonField(
-        required=False, help_text='Empty for free text, or {"type": "json_schema", "json_schema": {…}}.'
+        required=False,
+        help_text='Empty for free text, or {"type": "json_schema", "json_schema": {…}}; embedded models also take '
+        '{"type": "grammar", "bnf": {"grammar": "root ::= …"}}.',
     )
     enable_session_persistence = forms.BooleanField(
         required=False,

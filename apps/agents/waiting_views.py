@@ -137,7 +137,7 @@ def release(request: HttpRequest, turn_id: str) -> HttpResponse:
 def _changed(turn_id: str) -> HttpResponse:
     count = models.Turn.objects.filter(status=models.Status.WAITING).count()
     live.publish_from_sync("waiting", {"event_type": "waiting", "count": count})
-    return redirect(f"{reverse('agents:waiting')}?turn={turn_id}")
+    return redirect(f"{reverse('agents:waiting')}?turn={turn_id}#card")
 
 
 @require_POST

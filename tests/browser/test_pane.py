@@ -60,3 +60,16 @@ def test_an_empty_result_is_asked_for_again(tab: Tab, program: Program) -> None:
 
     expect(ui(page, "call-errors")).to_contain_text("Write what the tool answers")
     expect(ui(page, "wait-card")).to_be_visible()
+
+
+def test_the_focus_is_where_one_writes_next(tab: Tab, program: Program) -> None:
+    page = tab.open(chat_path(program.session(client_tools=[REFUND])))
+    expect(ui(page, "message")).to_be_focused()
+    is_live(tab)
+
+    page.keyboard.type(ASK_REFUND)
+    page.keyboard.press("Enter")
+    expect(ui(page, "result")).to_be_focused()
+
+    page.reload()
+    expect(ui(page, "result")).to_be_focused()

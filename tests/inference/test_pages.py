@@ -45,6 +45,8 @@ def test_a_filter_leaves_what_it_names(browser: Any, model: str) -> None:
     page = words(browser("viewer").get("/models/?q=embedding", headers={"HX-Request": "true"}))
 
     assert "scripted/vectors" in page and model not in page and "<html" not in page
+    page = words(browser("operator").get("/models/?q=chat", headers={"HX-Request": "true"}))
+    assert model in page and "scripted/vectors" not in page
     assert "No model matches" in words(build_browser().get("/models/?q=nothing-like-it"))
 
 
