@@ -171,4 +171,5 @@ def test_a_stopped_worker_is_seen_as_lost_and_its_job_taken_over(shop: Shop) -> 
     job = shop.ended(job_id)
 
     print(f"red after {red:.1f} s, taken up after {taken_up:.1f} s")
-    assert job["status"] == "completed" and rows_are_whole(shop, job_id, 100)
+    assert job["status"] == "completed", (job, shop.log())
+    assert rows_are_whole(shop, job_id, 100)
