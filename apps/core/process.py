@@ -1,6 +1,7 @@
 """Which process this is, and whether another one still lives: a process id alone is used again by others."""
 
 import os
+import resource
 import socket
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,14 @@ def is_dead(process: str) -> bool:
     if host != socket.gethostname() or pid is None:
         return False
     return _started(pid) != started
+
+
+def memory() -> int:
+    """Return the bytes of memory this process holds."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux: the most it ever held
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _started(pid: int) -> str:

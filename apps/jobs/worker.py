@@ -5,20 +5,18 @@ It lives on an event loop of its own, in a process of its own (``manage.py worke
 
 import asyncio
 import logging
-import os
-import resource
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 
 from apps.core import db
-from apps.core.process import this_process
+from apps.core.process import memory, this_process
 from apps.jobs import carrying, delivery, live
 from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Cancelled, Handle, plain
 from apps.jobs.models import BEAT_S, QUEUES, Job, Status, Worker
@@ -28,6 +26,7 @@ WATCH_S = 1.0
 SWEEP_S = 2.0  # how often the table is asked although nothing was delivered: deliveries may be lost
 GRACE_S = 3.5  # how long a stopping job may take before its row is settled without it
 LONGEST_WAIT_S = 60
+SETTLE_WAITS_S = (1, 5, 15, 30)  # then its lease runs out, and it is tried again
 
 
 class Running:
@@ -99,7 +98,7 @@ class JobWorker:
         fields = {
             "queues": ",".join(self.queues),
             "is_embedded": self.embedded,
-            "memory": _memory(),
+            "memory": memory(),
             "started_at": now(),
             "heartbeat_at": now(),
             "stopped_at": None,
@@ -176,10 +175,7 @@ class JobWorker:
                     doing.cancel()
                 await asyncio.wait({doing}, timeout=GRACE_S)
             handle.flush()
-            await self._settle(job, handle, doing)
-        except Exception as error:
-            log.exception("job %s could not be settled", job.job_id)
-            await self._unsettled(handle, error)
+            await self._settle_surely(job, handle, doing)
         finally:
             stopping.cancel()
             live.changed(job.job_id)
@@ -189,6 +185,18 @@ class JobWorker:
                 doing.exception()
             self._running.pop(job.lease_owner, None)
             self._wake()
+
+    async def _settle_surely(self, job: Job, handle: Handle, doing: "asyncio.Future[Any]") -> None:
+        """Write the end down, though the database may be away for a while; the lease is kept meanwhile."""
+        for wait_s in SETTLE_WAITS_S:
+            try:
+                return await self._settle(job, handle, doing)
+            except (InterfaceError, OperationalError):
+                log.exception("the end of job %s could not be written; next try in %s s", job.job_id, wait_s)
+                await asyncio.sleep(wait_s)
+            except Exception as error:
+                log.exception("job %s could not be settled", job.job_id)
+                return await self._unsettled(handle, error)
 
     async def _settle(self, job: Job, handle: Handle, doing: "asyncio.Future[Any]") -> None:
         jobs, why = Job.objects, handle.stop_reason
@@ -206,7 +214,7 @@ class JobWorker:
             await self._failed(job, handle, error or Cancelled("The job stopped by itself."))
 
     async def _unsettled(self, handle: Handle, error: Exception) -> None:
-        """End a job whose result cannot be stored; without a database its lease runs out, and it is tried again."""
+        """End a job whose result cannot be stored."""
         with suppress(Exception):
             words = f"Its result could not be stored: {carrying.reason(error)}"
             await db.write(Job.objects.end, handle.lease, Status.FAILED, error=words)
@@ -233,7 +241,7 @@ class JobWorker:
 
     def _beat_row(self, leases: list[str]) -> bool:
         rows = Worker.objects.filter(worker_id=self.worker_id)
-        if not rows.update(heartbeat_at=now(), memory=_memory(), stopped_at=None):
+        if not rows.update(heartbeat_at=now(), memory=memory(), stopped_at=None):
             self._register()
         if leases:
             Job.objects.beat(leases)
@@ -241,11 +249,12 @@ class JobWorker:
 
     async def _watch(self) -> None:
         """Hear which running jobs somebody cancelled or another worker has taken."""
-        if not self._running:
+        watched = dict(self._running)  # a job begun while the rows are read is looked at next time
+        if not watched:
             return
-        held = Job.objects.filter(lease_owner__in=list(self._running), status=Status.IN_PROGRESS)
+        held = Job.objects.filter(lease_owner__in=list(watched), status=Status.IN_PROGRESS)
         asked = dict(await db.read(lambda: list(held.values_list("lease_owner", "cancel_requested"))))
-        for lease, running in list(self._running.items()):
+        for lease, running in watched.items():
             if lease not in asked:
                 running.stop(LOST)
             elif asked[lease]:
@@ -277,14 +286,6 @@ def _reap_and_tell() -> list[Job]:
         job.lines.create(level="warning", text=f"Worker {job.worker} stopped while it ran attempt {job.attempt}.")
     live.changed(*(job.job_id for job in lost))
     return lost
-
-
-def _memory() -> int:
-    """Return the bytes of memory this process holds."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # not Linux: the most it ever held
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

@@ -279,3 +279,18 @@ def test_readers_see_but_do_not_change(reader: Client) -> None:
     answer = reader.get("/datasets/qa/export/csv/")
     assert answer.status_code == 200
     answer.close()
+
+
+def test_the_admin_counts_no_rows(people: Any, django_assert_max_num_queries: Any) -> None:
+    make()
+    client = Client()
+    client.force_login(people["admin"])
+    for place in ("row", "dataset", "addition"):
+        with django_assert_max_num_queries(12) as queries:
+            assert client.get(f"/admin/datasets/{place}/").status_code == 200
+        assert not any("COUNT(*)" in one["sql"] and "datasets_row" in one["sql"] for one in queries.captured_queries)
+    dataset = Dataset.objects.get()
+    assert client.get(f"/admin/datasets/dataset/{dataset.pk}/change/").status_code == 200
+    gone = client.post(f"/admin/datasets/dataset/{dataset.pk}/delete/", {"post": "yes"})
+    assert gone.status_code == 302
+    assert not Row.objects.exists()

@@ -160,7 +160,7 @@ def test_a_worker_asked_to_stop_hands_back_and_exits_well(shop: Shop) -> None:
 def test_a_stopped_worker_is_seen_as_lost_and_its_job_taken_over(shop: Shop) -> None:
     """Stopped as by Ctrl-Z: alive, and silent. When it wakes it may write nothing."""
     first = shop.worker()
-    [job_id] = shop.ask(give="count_rows", arguments={"total": 100, "each_s": 0.05})
+    [job_id] = shop.ask(give="count_rows", arguments={"total": 300, "each_s": 0.05})
     until(lambda: (shop.job(job_id)["checkpoint"] or {}).get("done", 0) >= 10, 20)
     shop.worker()
     os.kill(first.pid, signal.SIGSTOP)
@@ -171,4 +171,5 @@ def test_a_stopped_worker_is_seen_as_lost_and_its_job_taken_over(shop: Shop) -> 
     job = shop.ended(job_id)
 
     print(f"red after {red:.1f} s, taken up after {taken_up:.1f} s")
-    assert job["status"] == "completed" and rows_are_whole(shop, job_id, 100)
+    assert job["status"] == "completed", (job, shop.log())
+    assert rows_are_whole(shop, job_id, 300)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils.timezone import now
 
 from apps.accounts.models import AuditLine
@@ -17,7 +17,7 @@ from apps.core import db
 from apps.core.process import this_process
 from apps.jobs import delivery, runner
 from apps.jobs.handle import Cancelled, Handle
-from apps.jobs.models import Job, Status, Worker
+from apps.jobs.models import Job, JobQuerySet, Status, Worker
 from tests import build
 from tests.jobs import works
 from tests.jobs.conftest import ended, until, working
@@ -112,6 +112,45 @@ async def test_a_job_cancelled_while_it_fails_is_not_tried_again(give: Give) -> 
     await db.write(Job.objects.give_back, job.lease_owner, wait_s=2)
 
     assert (await ended(job)).status == "cancelled"
+
+
+async def test_the_end_of_a_job_is_written_though_the_database_was_away(
+    give: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.jobs.worker.SETTLE_WAITS_S", (0.01, 0.01, 0.01))
+    failures = [OperationalError("database is locked"), OperationalError("server closed the connection")]
+    end = JobQuerySet.end
+
+    def flaky(*args: Any, **kwargs: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return end(*args, **kwargs)
+
+    monkeypatch.setattr(JobQuerySet, "end", flaky)
+    async with working():
+        job = await ended(await give_soon(give, "answer"))
+
+    assert (job.status, job.attempt, failures) == ("completed", 1, [])
+
+
+async def test_a_job_begun_while_leases_are_looked_at_is_not_taken_for_lost(
+    give: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working() as worker:
+        first = await give_soon(give, "wait_for_go")
+        await until(lambda: first.job_id in works.seen)
+        read, begun = db.read, []
+
+        async def slowly(unit: Any, *args: Any) -> Any:
+            found = await read(unit, *args)
+            if "_watch" in unit.__qualname__ and not begun:
+                begun.append(await give_soon(give, "wait_for_go"))
+                await until(lambda: begun[0].job_id in works.seen)
+            return found
+
+        monkeypatch.setattr(db, "read", slowly)
+        await worker._watch()
+        assert [running.handle.stop_reason for running in worker._running.values()] == ["", ""]
 
 
 async def test_a_result_json_cannot_hold_is_told_as_it_can(give: Give) -> None:

@@ -16,7 +16,7 @@ def test_our_document_is_the_contract_on_what_is_built() -> None:
 def test_the_comparison_notices_what_changed() -> None:
     changed = json.loads(json.dumps(contract.CONTRACT))
     for path in contract.COVERED:
-        changed["paths"][path.replace("/v1alpha", "/v1")] = {
+        changed["paths"][contract.PREFIX.sub("/v1", path)] = {
             method: {**operation, "deprecated": True} for method, operation in contract.CONTRACT["paths"][path].items()
         }
     for method, path in contract.OURS_ALONE:
