@@ -8,7 +8,7 @@ CLIENT_VERSIONS := 0.2.12 0.2.23 0.3.0
 DATA_DIR := $(or $(STACK_CONSOLE_DATA_DIR),var)
 STARTERS := test -e $(DATA_DIR)/.starters || { $(BIN)/python manage.py pull_model --starters && touch $(DATA_DIR)/.starters; }
 
-.PHONY: help run test check bench spec test-scale
+.PHONY: help run test test-slow check bench spec test-scale
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -18,10 +18,13 @@ run: $(VENV)/.base ## install what is missing, fetch the small models, start the
 	@$(STARTERS) || echo "Starting without embedded models."
 	@exec $(BIN)/python manage.py serve
 
-test: $(VENV)/.test $(CLIENTS)/.ready ## the whole suite
+test: $(VENV)/.test $(CLIENTS)/.ready ## the suite, without what takes long
 	@$(STARTERS) || echo "Tests of the embedded models are skipped."
 	@test -x "$(or $(CHROMIUM),/usr/bin/chromium)" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium (or set CHROMIUM to its path)."
-	$(BIN)/python -m pytest -m "not scale" $(ARGS)
+	$(BIN)/python -m pytest -m "not scale and not slow" $(ARGS)
+
+test-slow: $(VENV)/.test $(CLIENTS)/.ready ## what takes long: servers, workers and models killed with their work in hand
+	$(BIN)/python -m pytest -m "slow" $(ARGS)
 
 test-scale: $(VENV)/.test $(CLIENTS)/.ready ## the suite against DATABASE_URL and REDIS_URL, and two web processes
 	DATABASE_URL="$${DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" REDIS_URL="$${REDIS_URL:-redis://127.0.0.1:6379/9}" \

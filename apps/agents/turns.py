@@ -105,7 +105,9 @@ async def resume(
         trace_id = format(root.get_span_context().trace_id, "032x")
         live_from = await _topic_number(turn.session.topic)
         await db.write(_resume, turn, live_from, trace_id, actor)
-        return Running(turn.pk, turn.session.topic, state, root).launch()
+        run = Running(turn.pk, turn.session.topic, state, root).launch()
+    await announce_waiting()
+    return run
 
 
 async def stop(turn: Turn, actor: Principal) -> None:
