@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.http import QueryDict
-from django.utils.timezone import now
 
 from apps.agents import models, side
 from apps.agents.starters import STARTERS, chips_of
@@ -88,7 +87,6 @@ def test_the_pane_shows_the_step_that_runs(session: Any) -> None:
 
     assert [(bar.step.name, bar.step.is_open) for bar in thinking] == [("Inference", True)]
     assert [(bar.step.name, bar.step.is_open) for bar in working] == [("Inference", False), ("get_weather", True)]
-    assert working[-1].step.started_at <= now()
 
 
 def test_first_messages_fit_the_agent() -> None:
