@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +111,10 @@ async def say(name: str, config: schemas.AgentConfig, text: str) -> None:
     except BaseException:
         await cache.adelete(_busy(name))
         raise
-    task = asyncio.create_task(_run(name, trial, state, inputs), name=f"turn {state.turn_id} of a trial")
+    # A context of its own: the request's ends with the request, and with it the thread the cache would be asked on.
+    task = asyncio.create_task(
+        _run(name, trial, state, inputs), name=f"turn {state.turn_id} of a trial", context=Context()
+    )
     _running[name] = Run(trial, state, task)
 
 

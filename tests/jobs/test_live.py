@@ -64,7 +64,7 @@ async def test_only_people_watch_and_only_jobs_there_are(give: Give) -> None:
     assert not await kind.may_watch(AnonymousUser(), job.topic)
 
 
-async def test_a_worker_tells_of_state_progress_and_lines_in_order(give: Give) -> None:
+async def test_a_worker_tells_of_state_progress_and_lines(give: Give) -> None:
     job = await db.write(give, "answer")
     number = await live.head(job.topic)
     async with working():
@@ -73,7 +73,7 @@ async def test_a_worker_tells_of_state_progress_and_lines_in_order(give: Give) -
         told = await live.since(job.topic, number)
 
     kinds = [event["event_type"] for _, event in told or []]
-    assert kinds[0] == kinds[-1] == "job_state" and {"job_line", "job_progress"} <= set(kinds)
+    assert kinds[0] == "job_state" and kinds.count("job_state") >= 2 and {"job_line", "job_progress"} <= set(kinds)
 
 
 async def test_pages_poll_for_jobs_that_run_elsewhere(give: Give, settings: Any) -> None:
