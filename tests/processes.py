@@ -129,7 +129,7 @@ class Console:
         for name, content in files.items():
             (self.folder / name).write_bytes(content)
             (self.folder / name).chmod(0o600)
-        self.facts = facts
+        self.facts = dict(facts)
         return self
 
     def _seed(self, people: bool) -> dict[str, Any]:
