@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "apps.inference.apps.InferenceConfig",
     "apps.datasets.apps.DatasetsConfig",
     "apps.agents.apps.AgentsConfig",
+    "apps.telemetry.apps.TelemetryConfig",
     "apps.console.apps.ConsoleConfig",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -180,6 +181,13 @@ HUGGINGFACE_URL = env.str("HUGGINGFACE_URL", default="https://huggingface.co")
 # Turns
 TURN_HEARTBEAT_S = env.float("TURN_HEARTBEAT_S", default=1.0)
 TURN_LOST_AFTER_S = env.float("TURN_LOST_AFTER_S", default=20.0)
+
+# Telemetry
+TELEMETRY = env.bool("TELEMETRY", default=True)  # keep the spans of this console; off: they only leave for a collector
+TELEMETRY_CONTENT = env.bool("TELEMETRY_CONTENT", default=True)  # what was asked and answered, in spans
+TELEMETRY_DAYS = env.float("TELEMETRY_DAYS", default=7)
+METRICS_DAYS = env.float("METRICS_DAYS", default=90)
+TELEMETRY_MAX_TEXT = env.int("TELEMETRY_MAX_TEXT", default=256_000)  # characters of one attribute; longer ones are cut
 
 # Accounts
 AUTH_USER_MODEL = "accounts.User"

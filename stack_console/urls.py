@@ -13,6 +13,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.accounts.urls")),
     path("", include("apps.agents.urls")),
+    path("", include("apps.telemetry.urls")),
     path("", include("apps.datasets.urls")),
     path("", include("apps.inference.urls")),
     path("", include("apps.providers.urls")),

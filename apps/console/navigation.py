@@ -36,6 +36,13 @@ MENU = (
             Item("waiting", "Waiting", "hand", "/waiting/"),
         ),
     ),
+    Group(
+        "Observe",
+        (
+            Item("traces", "Traces", "list-tree", "/traces/"),
+            Item("metrics", "Metrics", "chart-line", "/metrics/"),
+        ),
+    ),
     Group("Improve", (Item("datasets", "Datasets", "database", "/datasets/"),)),
     Group(
         "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))

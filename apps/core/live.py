@@ -6,6 +6,7 @@ they have. The channel layer carries only "there is more": it loses messages by 
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections import OrderedDict, deque
@@ -33,7 +34,9 @@ class Topic:
     frames: Callable[[str, int, Event], Awaitable[list[dict[str, Any]]]]
 
 
+log = logging.getLogger(__name__)
 _kinds: dict[str, Topic] = {}
+_home: dict[str, asyncio.AbstractEventLoop] = {}
 
 
 def register(kind: str, topic: Topic) -> None:
@@ -58,6 +61,30 @@ async def publish(topic: str, *events: Event) -> int:
     if layer is not None:
         await layer.group_send(group_of(topic), {"type": "live.ready", "topic": topic})
     return number
+
+
+def at_home(loop: asyncio.AbstractEventLoop) -> None:
+    """Publish on this loop: the in-memory channel layer reaches only sockets of the loop it is used on."""
+    _home["loop"] = loop
+
+
+def tell(topic: str, *events: Event) -> None:
+    """Publish from any thread without waiting; news that cannot be told are lost, the rows are the truth."""
+    loop = _home.get("loop")
+    if loop is not None and loop.is_running():
+        asyncio.run_coroutine_threadsafe(_try_to_publish(topic, *events), loop)
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        async_to_sync(_try_to_publish)(topic, *events)
+
+
+async def _try_to_publish(topic: str, *events: Event) -> None:
+    try:
+        await publish(topic, *events)
+    except Exception:  # a message broker that is away must not end the work that tells of itself
+        log.exception("news of %s could not be told", topic)
 
 
 def publish_from_sync(topic: str, *events: Event) -> int:

@@ -6,7 +6,7 @@ import threading
 
 from django.conf import settings
 
-from apps.jobs import live
+from apps.core import live
 from apps.jobs.worker import GRACE_S, JobWorker
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from pydantic_core import from_json, to_json
 
-from apps.core import db
-from apps.jobs import live
+from apps.core import db, live
 from apps.jobs.models import Job, JobLine
 
 EVERY_S = 0.5

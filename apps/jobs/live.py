@@ -3,12 +3,9 @@
 ``job:<id>`` carries one job's state, progress and log lines; ``jobs`` says that the list changed.
 """
 
-import asyncio
-import logging
 import time
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.template.loader import render_to_string
 
@@ -17,10 +14,8 @@ from apps.core.live import Event, Topic
 from apps.core.process import this_process
 from apps.jobs.models import Job
 
-log = logging.getLogger(__name__)
 LIST = "jobs"
 COUNT_S = 1.0
-_home: dict[str, asyncio.AbstractEventLoop] = {}
 _count = (0.0, 0)
 
 
@@ -30,47 +25,23 @@ def register() -> None:
     live.register(LIST, Topic(_may_watch, _list_frames))
 
 
-def at_home(loop: asyncio.AbstractEventLoop) -> None:
-    """Publish on this loop: the in-memory channel layer reaches only sockets of the loop it is used on."""
-    _home["loop"] = loop
-
-
-def tell(topic: str, *events: Event) -> None:
-    """Publish from any thread without waiting; news that cannot be told are lost, the rows are the truth."""
-    loop = _home.get("loop")
-    if loop is not None and loop.is_running():
-        asyncio.run_coroutine_threadsafe(_publish(topic, *events), loop)
-        return
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        async_to_sync(_publish)(topic, *events)
-
-
 def changed(*job_ids: str) -> None:
     """Tell that these jobs are in another state."""
     for job_id in job_ids:
-        tell(f"job:{job_id}", {"event_type": "job_state"})
+        live.tell(f"job:{job_id}", {"event_type": "job_state"})
     if job_ids:
         list_changed()
 
 
 def list_changed() -> None:
     """Tell that the list of jobs is another."""
-    tell(LIST, {"event_type": "jobs_changed"})
+    live.tell(LIST, {"event_type": "jobs_changed"})
 
 
 def must_poll(job: Job) -> bool:
     """Return whether news of this job may happen in a process whose events do not reach this one."""
     elsewhere = not settings.REDIS_URL and job.worker != this_process()
     return job.is_active and (job.is_isolated or elsewhere)  # a child process tells nobody but the row
-
-
-async def _publish(topic: str, *events: Event) -> None:
-    try:
-        await live.publish(topic, *events)
-    except Exception:  # a message broker that is away must not end the job that tells of itself
-        log.exception("news of %s could not be told", topic)
 
 
 async def _may_watch(user: Any, topic: str) -> bool:

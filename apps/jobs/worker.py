@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 
 from apps.core import db
+from apps.core import live as topics
 from apps.core.process import memory, this_process
 from apps.jobs import carrying, delivery, live
 from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Cancelled, Handle, plain
@@ -60,7 +61,7 @@ class JobWorker:
         self._loop = asyncio.get_running_loop()
         self._awake, self._ending = asyncio.Event(), asyncio.Event()
         if not self.embedded:
-            live.at_home(self._loop)
+            topics.at_home(self._loop)
         delivery.listen(self._wake)
         await db.write(self._register)
         keeping = [

@@ -22,7 +22,7 @@ Give = Callable[..., Job]
 def nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the last count, and the loop of the last test."""
     monkeypatch.setattr(jobs_live, "_count", (-10.0, 0))
-    monkeypatch.setattr(jobs_live, "_home", {})
+    monkeypatch.setattr(live, "_home", {})
 
 
 async def test_progress_paints_the_bar_from_the_row(give: Give) -> None:

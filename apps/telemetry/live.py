@@ -1,0 +1,45 @@
+"""What watchers of traces see, and how the store tells them from its thread.
+
+``trace:<id>`` carries the spans of one trace that are new or changed; ``traces`` tells that traces began or changed.
+"""
+
+from typing import Any
+
+from apps.core import live
+from apps.core.live import Event, Topic
+from apps.telemetry.store import Saved
+
+LIST = "traces"
+TOLD = 200  # ids one event names
+
+
+def register() -> None:
+    """Make the topics of this app watchable."""
+    live.register("trace", Topic(_may_watch, frames))
+    live.register(LIST, Topic(_may_watch, list_frames))
+
+
+def announce(saved: Saved) -> None:
+    """Tell what was stored; from any thread, without waiting.
+
+    A trace that came whole has no watchers yet: only those that existed before have a topic of their own.
+    """
+    if saved.new or saved.changed:
+        event = {"event_type": "traces_changed", "new": saved.new[:TOLD], "changed": list(saved.changed)[:TOLD]}
+        live.tell(LIST, event)
+    for trace_id, spans in saved.changed.items():
+        live.tell(f"trace:{trace_id}", {"event_type": "spans_changed", "spans": spans})
+
+
+async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
+    """Return what an event of a trace paints: its new and changed spans as columns."""
+    return [{"k": "state", "v": event}]
+
+
+async def list_frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
+    """Return what an event of the list paints: which traces are new, and which changed."""
+    return [{"k": "state", "v": event}]
+
+
+async def _may_watch(user: Any, topic: str) -> bool:
+    return bool(user.is_authenticated and user.can("viewer"))
