@@ -11,10 +11,12 @@ def forget() -> None:
     """Drop what the process keeps between requests."""
     from apps.inference import chat
     from apps.providers import instances
+    from apps.telemetry import known
 
     cache.clear()
     instances.forget()
     chat.forget()
+    known.forget()
 
 
 def user(role: str = "operator", **fields: Any) -> Any:

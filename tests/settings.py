@@ -10,6 +10,7 @@ for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG"):
     os.environ.pop(name, None)
 os.environ.setdefault("EMBEDDED_MODELS", "0")
 os.environ.setdefault("API_RATE", "")
+os.environ["TELEMETRY"] = "0"  # a test that wants spans kept turns it on
 
 from stack_console.settings import *  # noqa: E402, F403
 from stack_console.settings import (  # noqa: E402
@@ -29,6 +30,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"
 # Pages are rendered without collecting files first.
 STATIC_ROOT.mkdir()
+# What is due every so often is asked for by the tests that are about it.
+PERIODIC = {}
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 LOGGING["root"]["level"] = "WARNING"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

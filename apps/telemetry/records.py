@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from apps.core.fields import NUL
 from apps.telemetry.models import TEXT, Kind
 
 Json = dict[str, Any]
@@ -41,6 +42,7 @@ class SpanRecord:
     scope: str = ""
     resource: Json = field(default_factory=dict)
     ttl_s: int | None = None
+    replaces: bool = False  # takes the place of a stored span even when that one has ended
     is_own: bool = False  # made by this console: its calls to models and tools are counted as metrics
 
     @property
@@ -249,9 +251,9 @@ def digest(value: Any) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Return JSON text for a column; what is half a character is escaped, NUL characters are left out."""
+    """Return JSON text for a column: without NUL characters and halves of characters, NaN as null."""
     try:
-        text = to_json(value, inf_nan_mode="null").decode()
+        text = to_json(value, inf_nan_mode="null")
     except ValueError:
-        text = json.dumps(value, default=str)
-    return text.replace("\\u0000", "")
+        text = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace")
+    return (NUL.sub(rb"\1", text) if b"\\u0000" in text else text).decode()

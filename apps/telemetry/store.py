@@ -1,9 +1,196 @@
-"""Writing."""
+"""Writes spans, and keeps the row of their trace in step: the one place that does.
 
+Every door hands its spans to ``save``. Spans may come in any order, twice, while they are still open, and long after
+their trace seemed over; each is counted once.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from apps.telemetry import known, summing
+from apps.telemetry.bulk import chunked, clean, insert, insert_returning, update
+from apps.telemetry.models import Span, SpanAttribute, Trace
+from apps.telemetry.records import HOT, SpanRecord, text_of, values
+
+Spot = tuple[int, str]  # the trace's primary key and the span's id
+NAME = 255
+ASKED = 5_000  # ids one query names
+SPAN_COLUMNS = (
+    "trace_id", "span_id", "parent_span_id", "name", "kind", "status", "start_ns", "end_ns", "input_tokens",
+    "output_tokens", *HOT, "otel_kind", "scope", "resource_id", "message", "attributes", "events", "links",
+)  # fmt: skip
+ATTRIBUTE_COLUMNS = ("key_id", "kind", "text", "number", "start_ns", "trace_id", "span_id")
 
 
 @dataclass
 class Saved:
+    """What a save did: ids of traces that are new, and for those that were known the spans that are new or changed."""
+
     new: list[str] = field(default_factory=list)
     changed: dict[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A span that is there already."""
+
+    pk: int
+    status: str
+    input_tokens: int | None
+    output_tokens: int | None
+    is_settled: bool  # it has ended and has a name: what comes again is the same
+
+
+def save(records: Sequence[SpanRecord]) -> Saved:
+    """Store spans and return what changed; called inside a write, whose failure undoes it all."""
+    merged = _merged(records)
+    if not merged:
+        return Saved()
+    with transaction.atomic():
+        traces, new = _traces(merged)
+        fresh, again = _apart(merged, traces, new)
+        pks = _insert_spans(fresh, traces)
+        _replace_spans(again, traces)
+        pks |= {_spot(record, traces): old.pk for record, old in again}
+        written = [*fresh, *(record for record, _ in again)]
+        _insert_attributes(written, traces, pks)
+        _sum_up(fresh, again, traces, new)
+    return _saved(new, written, traces, pks)
+
+
+def _merged(records: Sequence[SpanRecord]) -> list[SpanRecord]:
+    """Return each span once, in order of start; of one that came twice, what ended counts."""
+    merged: dict[tuple[str, str], SpanRecord] = {}
+    for record in records:
+        key = (record.trace_id, record.span_id)
+        if key not in merged or merged[key].end_ns is None or record.replaces:
+            merged[key] = record
+    return sorted(merged.values(), key=lambda record: record.start_ns)
+
+
+def _traces(records: list[SpanRecord]) -> tuple[dict[str, Trace], set[str]]:
+    """Return the row of each span's trace, locked, and the ids of those that were made now."""
+    ids = sorted({record.trace_id for record in records})
+    found = _locked(ids)
+    missing = [trace_id for trace_id in ids if trace_id not in found]
+    if not missing:
+        return found, set()
+    by_trace: dict[str, list[SpanRecord]] = {}
+    for record in records:
+        by_trace.setdefault(record.trace_id, []).append(record)
+    made = {trace_id: summing.begun(by_trace[trace_id]) for trace_id in missing}
+    rows = [summing.values_of(made[trace_id]) for trace_id in missing]
+    pks = dict(insert_returning(Trace, ("trace_id", *summing.COLUMNS), rows, "trace_id"))
+    for trace_id, pk in pks.items():
+        made[trace_id].pk = pk
+        found[trace_id] = made[trace_id]
+    found |= _locked([trace_id for trace_id in missing if trace_id not in pks])  # another process was faster
+    return found, set(pks)
+
+
+def _locked(ids: Sequence[str]) -> dict[str, Trace]:
+    rows = Trace.objects.select_for_update().order_by("trace_id")
+    return {row.trace_id: row for some in chunked(ids, ASKED) for row in rows.filter(trace_id__in=some)}
+
+
+def _apart(
+    records: list[SpanRecord], traces: dict[str, Trace], new: set[str]
+) -> tuple[list[SpanRecord], list[tuple[SpanRecord, _Stored]]]:
+    """Return the spans that are not there yet, and those that take the place of one that is."""
+    stored = _stored([record for record in records if record.trace_id not in new], traces)
+    fresh, again = [], []
+    for record in records:
+        old = stored.get(_spot(record, traces))
+        if old is None:
+            fresh.append(record)
+        elif record.replaces or (not old.is_settled and record.end_ns is not None):
+            again.append((record, old))
+    return fresh, again
+
+
+def _stored(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[Spot, _Stored]:
+    found: dict[Spot, _Stored] = {}
+    columns = ("trace_id", "span_id", "pk", "status", "input_tokens", "output_tokens", "end_ns", "name")
+    for some in chunked(records, ASKED):
+        spans = Span.objects.order_by().filter(
+            trace__in={traces[record.trace_id].pk for record in some}, span_id__in={record.span_id for record in some}
+        )
+        for trace, span_id, pk, status, tokens_in, tokens_out, end_ns, name in spans.values_list(*columns):
+            settled = end_ns is not None and bool(name)
+            found[trace, span_id] = _Stored(pk, status, tokens_in, tokens_out, settled)
+    return found
+
+
+def _spot(record: SpanRecord, traces: dict[str, Trace]) -> Spot:
+    return traces[record.trace_id].pk, record.span_id
+
+
+def _insert_spans(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[Spot, int]:
+    resources = known.resources([record.resource for record in records])
+    rows = [_span_values(record, traces[record.trace_id].pk, resources) for record in records]
+    stored = insert_returning(Span, SPAN_COLUMNS, rows, "trace_id", "span_id")
+    return {(trace, span_id): pk for trace, span_id, pk in stored}
+
+
+def _replace_spans(again: list[tuple[SpanRecord, _Stored]], traces: dict[str, Trace]) -> None:
+    if not again:
+        return
+    resources = known.resources([record.resource for record, _ in again])
+    rows = [(*_span_values(record, traces[record.trace_id].pk, resources), old.pk) for record, old in again]
+    update(Span, SPAN_COLUMNS, rows)
+    places = {traces[record.trace_id].pk for record, _ in again}
+    for some in chunked([old.pk for _, old in again], ASKED):
+        SpanAttribute.objects.filter(trace__in=places, span__in=some)._raw_delete("default")
+
+
+def _span_values(record: SpanRecord, trace: int, resources: dict[str, int]) -> tuple[Any, ...]:
+    return (
+        trace, record.span_id, record.parent_span_id, clean(record.name)[:NAME], str(record.kind), record.status,
+        record.start_ns, record.end_ns, record.tokens("input"), record.tokens("output"),
+        *(clean(record.hot(name)) for name in HOT),
+        record.otel_kind, clean(record.scope)[:NAME], known.resource_of(record.resource, resources),
+        clean(record.message), text_of(record.attributes),
+        text_of(record.events) if record.events else None, text_of(record.links) if record.links else None,
+    )  # fmt: skip
+
+
+def _insert_attributes(records: list[SpanRecord], traces: dict[str, Trace], pks: dict[Spot, int]) -> None:
+    # A span that another process stored meanwhile has its values already.
+    told = [(spot, record, list(values(record))) for record in records if (spot := _spot(record, traces)) in pks]
+    keys = known.keys({name for _, _, some in told for name, _ in some})
+    rows = [
+        (keys[known.key(name)], value.kind, clean(value.text), value.number, record.start_ns, spot[0], pks[spot])
+        for spot, record, some in told
+        for name, value in some
+    ]
+    insert(SpanAttribute, ATTRIBUTE_COLUMNS, rows)
+
+
+def _sum_up(
+    fresh: list[SpanRecord], again: list[tuple[SpanRecord, _Stored]], traces: dict[str, Trace], new: set[str]
+) -> None:
+    """Count into traces that were there before what came now."""
+    touched = set()
+    for record in fresh:
+        if record.trace_id not in new:
+            summing.add(traces[record.trace_id], record)
+            touched.add(record.trace_id)
+    for record, old in again:
+        trace = traces[record.trace_id]
+        summing.take_back(trace, old.status, old.input_tokens, old.output_tokens, record.kind)
+        summing.add(trace, record)
+        touched.add(record.trace_id)
+    rows = [(*summing.values_of(traces[trace_id])[1:], traces[trace_id].pk) for trace_id in sorted(touched)]
+    update(Trace, summing.COLUMNS, rows)
+
+
+def _saved(new: set[str], records: list[SpanRecord], traces: dict[str, Trace], pks: dict[Spot, int]) -> Saved:
+    changed: dict[str, list[int]] = {}
+    for record in records:
+        spot = _spot(record, traces)
+        if record.trace_id not in new and spot in pks:
+            changed.setdefault(record.trace_id, []).append(pks[spot])
+    return Saved(sorted(new), changed)
