@@ -8,6 +8,7 @@ const state = () => doc.getElementById("chat-state")?.dataset.state || "idle";
 const may = "can" in doc.body.dataset, narrow = () => matchMedia("(max-width:1100px)").matches;
 const wide = matchMedia("(min-width:1101px) and (pointer:fine)").matches; // a phone's keyboard would cover half the page
 
+const going = new Set(); // the turns that were seen to begin or go on, until their end
 // Frames: a page that shows a running turn is told its events again, and keeps what it has already
 doc.addEventListener("live:frame", (event) => {
   const element = event.target, frame = event.detail;
@@ -17,6 +18,8 @@ doc.addEventListener("live:frame", (event) => {
   if (element.id !== "turns") return;
   if (frame.e === "turn") $("[data-ui=greeting]")?.remove();
   if (has(frame)) return event.preventDefault();
+  if (frame.e === "turn") going.add(frame.id);
+  if (frame.e === "resumed") going.add(frame.target.slice(1));
   if (frame.e === "end") finished(doc.querySelector(frame.target));
 });
 function has(frame) {
@@ -52,9 +55,10 @@ function follow(frame) {
   }, Math.max(100, followedAt + 1000 - Date.now()));
 }
 
-// One announcement for each finished answer
+// One announcement for each finished answer. A quick turn is over already when its beginning is painted, so its article
+// was never busy: what counts is that it was seen to begin.
 function finished(turn) {
-  if (!turn?.hasAttribute("aria-busy")) return;
+  if (!turn || !(going.delete(turn.id) || turn.hasAttribute("aria-busy"))) return;
   const { id } = turn;
   setTimeout(() => {
     const now = doc.getElementById(id), text = $("[data-ui=answer]", now)?.textContent.trim();

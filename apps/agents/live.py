@@ -236,7 +236,8 @@ async def _step_complete(event: Event, session_id: str) -> Frames:
 
 async def _turn_resumed(event: Event, session_id: str) -> Frames:
     article = await db.read(_article, event["turn_id"])
-    return [{"k": "html", "target": f"#turn-{event['turn_id']}", "h": article}, *await _head(event, session_id)]
+    whole = {"k": "html", "e": "resumed", "target": f"#turn-{event['turn_id']}", "h": article}
+    return [whole, *await _head(event, session_id)]
 
 
 async def _trial_start(event: Event, key: str) -> Frames:

@@ -69,7 +69,8 @@ def test_the_focus_is_where_one_writes_next(tab: Tab, program: Program) -> None:
 
     page.keyboard.type(ASK_REFUND)
     page.keyboard.press("Enter")
-    expect(ui(page, "result")).to_be_visible()
+    expect(ui(page, "result")).to_be_focused()
+    expect(ui(page, "announcer")).to_have_text("The agent waits for an answer to its tool call.")
 
     page.reload()
     expect(ui(page, "result")).to_be_focused()
