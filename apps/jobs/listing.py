@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.http import QueryDict
 
-from apps.jobs.models import QUEUES, Job, JobQuerySet, Status
+from apps.jobs.models import QUEUES, UPKEEP, Job, JobQuerySet, Status
 
 STATES = {
     "": "All",
@@ -52,8 +52,10 @@ class Filter:
         return "?" + query.urlencode()
 
     def rows(self) -> JobQuerySet:
-        """Return the jobs it leaves."""
+        """Return the jobs it leaves; upkeep that goes well is news to those only who ask for it by its kind."""
         rows = Job.objects.all()
+        if not self.kind:
+            rows = rows.filter(~Q(kind=UPKEEP) | Q(status=Status.FAILED))
         if self.status == "active":
             rows = rows.active()
         elif self.status:

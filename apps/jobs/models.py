@@ -19,6 +19,7 @@ from apps.core.ids import new_id
 from apps.core.process import is_dead
 from apps.jobs import schemas
 
+UPKEEP = "upkeep"  # the kind of jobs nobody asked for: they are due every so often
 QUEUES = {"default": "Default", "eval": "Evaluation", "gpu": "Training"}
 LEASE_S = 20
 BEAT_S = 4
@@ -246,6 +247,16 @@ class JobLine(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Periodic(models.Model):
+    """Work that is due every so often, and when it was last asked for."""
+
+    work = models.CharField(max_length=200, unique=True)
+    last_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.work
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

@@ -36,12 +36,13 @@ def enqueue(
     priority: int = 0,
     max_attempts: int = 3,
     isolated: bool = False,
-    actor: Principal,
+    actor: Principal | None,
 ) -> Job:
     """Insert a job and deliver it once the caller's transaction is committed; return its row.
 
     ``work`` names a function of our code, ``def run(job: Handle)`` or ``async def run(job: Handle)``, whose answer
-    becomes the result. ``isolated`` runs it in a child process that can be killed. Raises QueueFull.
+    becomes the result. ``isolated`` runs it in a child process that can be killed. An actor
+    of None is the console itself, which leaves no line in the audit log. Raises QueueFull.
     """
     import_string(work)  # a name that leads nowhere fails here and not in a worker
     with transaction.atomic():
@@ -57,9 +58,10 @@ def enqueue(
             priority=priority,
             max_attempts=max_attempts,
             is_isolated=isolated,
-            created_by_id=actor.user_id,
+            created_by_id=actor.user_id if actor else None,
         )
-        note(actor, "enqueue", "job", job.job_id, title=job.title, job_kind=kind)
+        if actor:
+            note(actor, "enqueue", "job", job.job_id, title=job.title, job_kind=kind)
         _announce([job])
     return job
 

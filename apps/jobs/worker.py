@@ -18,7 +18,7 @@ from django.utils.timezone import now
 from apps.core import db
 from apps.core import live as topics
 from apps.core.process import memory, this_process
-from apps.jobs import carrying, delivery, live
+from apps.jobs import carrying, delivery, live, periodic
 from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Cancelled, Handle, plain
 from apps.jobs.models import BEAT_S, QUEUES, Job, Status, Worker
 
@@ -68,6 +68,7 @@ class JobWorker:
             asyncio.create_task(_every(BEAT_S, self._beat), name="worker beat"),
             asyncio.create_task(_every(WATCH_S, self._watch), name="worker watch"),
             asyncio.create_task(_every(BEAT_S, self._reap), name="worker reap"),
+            asyncio.create_task(_every(periodic.LOOK_S, periodic.look), name="worker periodic"),
         ]
         try:
             await self._take_until_stopped()
