@@ -24,7 +24,7 @@ from apps.core.middleware import api_boundary, is_api  # noqa: E402
 from apps.core.origins import same_origin  # noqa: E402
 from stack_console import tracing  # noqa: E402
 
-tracing.start(settings.VERSION)
+tracing.start()
 
 
 class ApiHandler(ASGIHandler):

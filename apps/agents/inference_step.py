@@ -43,7 +43,7 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
     body = request_body(turn)
     hold = bool(turn.output_shields)  # show text only once the shields have seen it
     held: list[Event] = []
-    with turn.span("inference", **_request_attributes(turn, body)) as span:
+    with turn.span("inference", step_id=started.step_id, **_request_attributes(turn, body)) as span:
         turn.note(span, "input", as_json(body["messages"]))
         with stopping(turn):
             async with aclosing(_pieces(turn, body, writing)) as pieces:
@@ -232,7 +232,9 @@ def _is_sane(value: Any) -> bool:
 
 
 def _request_attributes(turn: TurnState, body: Json) -> Json:
-    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": turn.config.model}
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": turn.model_id or turn.config.model}
+    if turn.provider_id:
+        attributes["gen_ai.provider.name"] = turn.provider_id
     numbers = {name: body[name] for name in ("temperature", "top_p", "max_tokens") if name in body}
     return attributes | {f"gen_ai.request.{name}": value for name, value in numbers.items()}
 
@@ -240,6 +242,8 @@ def _request_attributes(turn: TurnState, body: Json) -> Json:
 def _describe(turn: TurnState, span: Span, message: CompletionMessage, writing: Writing) -> None:
     span.set_attribute("stop_reason", message.stop_reason)
     for name, key in (("input", "prompt_tokens"), ("output", "completion_tokens")):
-        if key in writing.usage:
+        if _is_sane(writing.usage.get(key)):
             span.set_attribute(f"gen_ai.usage.{name}_tokens", writing.usage[key])
+    if writing.first_token_ms is not None:
+        span.set_attribute("time_to_first_token_s", round(writing.first_token_ms / 1000, 6))
     turn.note(span, "output", as_json({"content": message.content, "tool_calls": message.tool_calls or []}))

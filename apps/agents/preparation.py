@@ -4,7 +4,9 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from django.conf import settings
 from django.utils.timezone import now
+from opentelemetry import trace
 
 from apps.agents import schemas
 from apps.agents.models import Session
@@ -15,6 +17,8 @@ from apps.inference import chat
 from apps.inference.schemas import ToolConfig
 from apps.safety import shields
 from apps.tools import runtime as tools
+
+tracer = trace.get_tracer("apps.agents")
 
 
 async def prepared(
@@ -36,8 +40,12 @@ async def prepared(
     own = tool_config or config.tool_config or ToolConfig()
     _check_tools([tool.name for tool in config.client_tools or []] + [tool.definition.name for tool in found], own)
 
+    async def run_shield(shield_id: str, seen: list[Any]) -> Any:
+        with tracer.start_as_current_span(f"run_shield_{shield_id}"):
+            return await ready[shield_id].run(seen)
+
     async def run_shields(ids: list[str], seen: list[Any]) -> list[Any]:
-        return list(await asyncio.gather(*(ready[shield_id].run(seen) for shield_id in ids)))
+        return list(await asyncio.gather(*(run_shield(shield_id, seen) for shield_id in ids)))
 
     async def run_tool(name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         tool = by_name[name]
@@ -54,6 +62,10 @@ async def prepared(
         chat=lambda body: chat.stream(target, body),
         run_shields=run_shields,
         run_tool=run_tool,
+        agent_id=session.agent.agent_id,
+        model_id=target.identifier,
+        provider_id=target.provider_id,
+        capture_content=settings.TELEMETRY_CONTENT,
         server_tools=[tool.definition for tool in found],
         started_at=now(),
     )

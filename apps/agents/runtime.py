@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from apps.agents import schemas
 from apps.agents.inference_step import infer
 from apps.agents.tool_step import answered_step, execute
-from apps.agents.turn_state import Event, TurnState, default_refusal, stopping
+from apps.agents.turn_state import Event, TurnState, as_json, default_refusal, stopping
 from apps.inference.schemas import CompletionMessage
 from apps.safety.schemas import SafetyViolation
 
@@ -57,7 +57,7 @@ async def look(turn: TurnState, touchpoint: str) -> AsyncIterator[Event]:
     shields = turn.input_shields if touchpoint == "user-input" else turn.output_shields
     started = turn.start_step("shield_call", {"touchpoint": touchpoint})
     began = turn.tick()
-    with turn.span("run_shields") as span:
+    with turn.span("run_shields", step_id=started.step_id, touchpoint=touchpoint) as span:
         messages = list(turn.messages)
         if touchpoint == "assistant-output" and turn.answer is not None:
             messages.append({"role": "assistant", "content": turn.answer.content})
@@ -68,7 +68,7 @@ async def look(turn: TurnState, touchpoint: str) -> AsyncIterator[Event]:
             violations = [found for found in await turn.run_shields(shields, messages) if found is not None]
         blocking = next((found for found in violations if found.violation_level == "error"), None)
         violation = blocking or next(iter(violations), None)
-        span.set_attribute("output", to_json(violation, exclude_none=True).decode() if violation else "no violations")
+        turn.note(span, "output", as_json(violation) if violation else "no violations")
     details = schemas.ShieldCallStep(
         turn_id=turn.turn_id, step_id=started.step_id, started_at=began, completed_at=turn.tick(), violation=violation
     )

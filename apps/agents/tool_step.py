@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+from opentelemetry.trace import Status, StatusCode
 from pydantic_core import from_json
 
 from apps.agents import schemas
@@ -22,14 +23,16 @@ async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
         schemas.AgentTurnResponseStepProgressPayload(step_type="tool_execution", step_id=started.step_id, delta=delta)
     )
     began = turn.tick()
-    with turn.span("tool_execution", tool_name=call.tool_name, **{"gen_ai.tool.call.id": call.call_id}) as span:
+    named = {"tool_name": call.tool_name, "step_id": started.step_id, "gen_ai.tool.call.id": call.call_id}
+    with turn.span("tool_execution", **named) as span:
         turn.note(span, "input", as_json({"role": "assistant", "tool_calls": [call]}))
         response = _response(call, "The turn was stopped while this tool ran.", {"error": True})
         with stopping(turn):
             response = await _run(turn, call)
         turn.note(span, "output", as_json({"role": "tool", "call_id": call.call_id, "content": response.content}))
         if (response.metadata or {}).get("error"):
-            span.set_attribute("error", str(response.content))
+            # What the tool answered is content; that it failed is told without it too.
+            span.set_status(Status(StatusCode.ERROR, str(response.content) if turn.capture_content else "It failed."))
     yield _complete(turn, started.step_id, began, [call], [response])
 
 

@@ -44,6 +44,9 @@ class TurnState:
     chat: Chat
     run_shields: RunShields
     run_tool: RunTool
+    agent_id: str = ""
+    model_id: str = ""  # the model's own name, where the agent may call it by a shorter one
+    provider_id: str = ""  # whose model it is
     server_tools: list[ToolDef] = field(default_factory=list)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     steps: list[schemas.Step] = field(default_factory=list)
@@ -88,8 +91,9 @@ class TurnState:
     @contextmanager
     def span(self, name: str, **attributes: Any) -> Iterator[Span]:
         """Open a child span of the turn's root that ends with the block and records its failure."""
-        named = {"agent_name": self.config.name} if self.config.name else {}
-        with tracer.start_as_current_span(name, attributes={**named, **attributes}) as span:
+        named = {"agent_id": self.agent_id, "agent_name": self.config.name or ""}
+        told = {key: value for key, value in named.items() if value}
+        with tracer.start_as_current_span(name, attributes={**told, **attributes}) as span:
             yield span
 
     def note(self, span: Span, name: str, value: Any) -> None:

@@ -223,6 +223,7 @@ def _root(name: str, session: Session, state: TurnState, request: Any) -> Iterat
     )
     if state.config.name:
         root.set_attribute("agent_name", state.config.name)
+    root.set_attribute("gen_ai.request.model", state.model_id or state.config.model)
     state.note(root, "request", as_json(request))
     try:
         yield root

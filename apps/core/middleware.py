@@ -27,6 +27,8 @@ API_PATH = re.compile(r"/v1(alpha|beta)?(/|$)")
 ALIAS_PATH = re.compile(
     r"/v1/(agents|datasets|datasetio|eval|post-training)(/|$)|/v1/telemetry/(traces|spans|metrics)(/|$)"
 )
+# Doors that are knocked at every few seconds, or that spans themselves come through: no span tells of them.
+UNTRACED = {"/v1/health", "/v1/version", "/v1/traces", "/v1/metrics"}
 # What the reference calls these operations' root spans; every other root is named after its route.
 NAMED_ROOTS = {"create_agent", "create_agent_session"}  # a turn names its root itself
 
@@ -41,6 +43,8 @@ def api_boundary(get_response: Next) -> Next:
 
     async def boundary(request: HttpRequest) -> HttpResponseBase:
         request.request_id = new_id()  # type: ignore[attr-defined]
+        if request.path in UNTRACED:
+            return _as_error(request, await _attempt(get_response, request))
 
         def owned() -> bool:
             # A turn goes on after its response has begun, or after its caller left, and ends the span itself.

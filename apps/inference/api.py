@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from pydantic_core import to_json
 from apps.core import db
 from apps.core.answers import answer, nothing, sse
 from apps.core.errors import BadRequest, ConsoleError, ProviderError
-from apps.inference import chat, registry, schemas
+from apps.inference import chat, registry, schemas, spans
 from apps.inference.chat import Target
 from apps.inference.completions import Chunk
 
@@ -80,11 +81,38 @@ async def openai_chat_completion(
     target = await chat.find(body.model)
     sent = body.model_dump(exclude_unset=True, exclude={"stream", "stream_options"})
     if not body.stream:
-        whole = await chat.complete(target, sent)
+        with spans.calling("chat", target, sent.get("messages")) as span:
+            whole = await chat.complete(target, sent)
+            spans.count(span, whole.get("usage"))
+            spans.note(span, "output", _answered(whole))
         return HttpResponse(to_json({**whole, "model": target.identifier}), content_type="application/json")
-    chunks = chat.stream(target, sent)
+    chunks = _traced(target, sent)
     first = await anext(chunks, None)  # a refusal is told as an HTTP error while it still can be
     return sse(_frames(first, chunks, target, wants_usage=bool((body.stream_options or {}).get("include_usage"))))
+
+
+async def _traced(target: Target, sent: dict[str, Any]) -> AsyncGenerator[Chunk]:
+    """Yield a model's answer within a span of its own, which ends with the stream."""
+    text: list[str] = []
+    asked = time.perf_counter()
+    with spans.calling("chat", target, sent.get("messages")) as span:
+        async with aclosing(chat.stream(target, sent)) as chunks:
+            async for chunk in chunks:
+                if chunk.get("usage"):
+                    spans.count(span, chunk["usage"])
+                for choice in chunk.get("choices") or ():
+                    piece = (choice.get("delta") or {}).get("content")
+                    if piece:
+                        if not text:
+                            span.set_attribute("time_to_first_token_s", round(time.perf_counter() - asked, 6))
+                        text.append(piece)
+                yield chunk
+        spans.note(span, "output", {"content": "".join(text)})
+
+
+def _answered(whole: dict[str, Any]) -> Any:
+    choices = whole.get("choices") or [{}]
+    return choices[0].get("message")
 
 
 async def _frames(
@@ -115,7 +143,9 @@ async def openai_embeddings(request: HttpRequest, body: schemas.OpenaiEmbeddings
     target = await chat.find(body.model, "embedding")
     _check_input(body, target)
     sent = body.model_dump(exclude_unset=True, exclude={"encoding_format"})
-    result = await chat.embed(target, sent)
+    with spans.calling("embeddings", target, sent.get("input")) as span:
+        result = await chat.embed(target, sent)
+        spans.count(span, result.get("usage"))
     data = [_embedding(index, row, body) for index, row in enumerate(result["data"])]
     usage = result.get("usage") or {"prompt_tokens": 0, "total_tokens": 0}
     whole = {"object": "list", "data": data, "model": target.identifier, "usage": usage}

@@ -129,7 +129,9 @@ def _leave() -> None:
     A page that was still being made waits in a thread for a loop that is gone, and Python would wait for the thread.
     """
     from apps.core import db
+    from stack_console import tracing
 
+    tracing.stop()
     with suppress(TimeoutError):
         db.write_soon(lambda: None).result(timeout=10)
     logging.shutdown()

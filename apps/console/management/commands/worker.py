@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.jobs.worker import JobWorker
+from stack_console import tracing
 
 
 class Command(BaseCommand):
@@ -29,10 +30,12 @@ class Command(BaseCommand):
         if unknown or not queues:
             known = ", ".join(settings.JOB_QUEUES)
             raise CommandError(f"No queue is named '{', '.join(unknown)}'. Known: {known}.")
+        tracing.start()
         worker = JobWorker(queues)
         self.stdout.write(f"Worker {worker.worker_id} takes jobs of {', '.join(queues)}.")
         self.stdout.flush()
         asyncio.run(_work(worker))
+        tracing.stop()
         if worker.is_busy:  # a thread that did not listen would keep the process
             logging.shutdown()
             os._exit(0)

@@ -1,0 +1,144 @@
+"""Where the spans of this process go: a span processor that stores them in batches, from a thread of its own.
+
+Code that makes spans only speaks the OpenTelemetry API; handing one over costs it an append. A span that is still open
+after a moment is stored as open, so that a trace can be watched while it grows.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection, transaction
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from apps.telemetry import live, measures, points, store
+from apps.telemetry.own import record_of
+from apps.telemetry.records import SpanRecord
+
+log = logging.getLogger(__name__)
+EVERY_S = 0.4  # how long a span waits for others
+OPEN_AFTER_S = 0.2  # what is open for longer is stored as open
+BATCH = 256
+KEPT = 50_000  # spans in memory while the store takes none; beyond it the oldest go, and are counted
+RETRY_S = 2.0
+
+
+class StoreSpans(SpanProcessor):
+    """Stores the spans of this process in the console's own database."""
+
+    def __init__(self, write: Callable[[list[SpanRecord]], None] | None = None) -> None:
+        self._write = write or keep
+        self._ended: deque[ReadableSpan] = deque()
+        self._open: dict[int, Span] = {}
+        self._told: set[int] = set()  # open spans that are stored
+        self._batch: list[SpanRecord] = []  # on its way into the store
+        self._dropped = 0
+        self._is_over = False
+        self._awake = threading.Event()  # something began or ended
+        self._now = threading.Event()  # do not wait for more
+        self._one_drain = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Remember an open span."""
+        if span.context is not None and len(self._open) < KEPT:
+            self._open[span.context.span_id] = span
+            self._wake()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take an ended span; never waits."""
+        if span.context is None:
+            return
+        self._open.pop(span.context.span_id, None)
+        if len(self._ended) >= KEPT:
+            self._ended.popleft()
+            self._dropped += 1
+        self._ended.append(span)
+        if len(self._ended) >= BATCH:
+            self._now.set()
+        self._wake()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Store what has ended so far, on the caller's thread; False when the store did not take it in time."""
+        if not self._one_drain.acquire(timeout=timeout_millis / 1000):
+            return False
+        try:
+            return self._drain()
+        finally:
+            self._one_drain.release()
+
+    def shutdown(self) -> None:
+        """Store what is left and end the thread."""
+        self._is_over = True
+        self.force_flush(5_000)
+        self._now.set()
+        self._awake.set()
+
+    def _wake(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._begin()
+        self._awake.set()
+
+    def _begin(self) -> None:
+        with self._starting:
+            if not self._is_over and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._is_over:
+            self._awake.wait()
+            self._now.wait(EVERY_S)
+            self._now.clear()
+            self._awake.clear()
+            with self._one_drain:
+                is_stored = self._drain()
+            if not is_stored:
+                time.sleep(RETRY_S)
+            if not is_stored or self._open.keys() - self._told:
+                self._awake.set()  # what is open now is looked at again
+        connection.close()
+
+    def _drain(self) -> bool:
+        """Store everything there is, batch by batch; False when the store does not take it now."""
+        while self._batch or (batch := self._next()):
+            self._batch = self._batch or batch
+            try:
+                self._write(self._batch)
+            except DatabaseError:  # a full disk, a lock, a server that is away: what waits is kept
+                log.warning("%d spans wait for the database", len(self._ended) + len(self._batch), exc_info=True)
+                connection.close()
+                return False
+            except Exception:
+                log.exception("%d spans could not be stored and are lost", len(self._batch))
+            self._batch = []
+        if self._dropped:
+            log.error("%d spans were dropped while the database took none", self._dropped)
+            self._dropped = 0
+        return True
+
+    def _next(self) -> list[SpanRecord]:
+        """Return the next spans to store: those that ended, and those open for a while, each of these once."""
+        ended = [self._ended.popleft() for _ in range(min(BATCH, len(self._ended)))]
+        self._told -= {span.context.span_id for span in ended if span.context}
+        still_open = self._untold()
+        self._told |= still_open.keys()
+        return [record_of(span) for span in (*still_open.values(), *ended)]
+
+    def _untold(self) -> dict[int, Span]:
+        """Return the spans that are open for a while and not stored yet."""
+        before = time.time_ns() - int(OPEN_AFTER_S * 1e9)
+        waiting = [(number, span) for number, span in list(self._open.items()) if number not in self._told]
+        return {number: span for number, span in waiting if (span.start_time or 0) < before}
+
+
+def keep(records: list[SpanRecord]) -> None:
+    """Store spans of this process with the metrics counted in them, and tell who watches."""
+    with transaction.atomic():
+        saved = store.save(records)
+        points.save(measures.of(records))
+    live.announce(saved)

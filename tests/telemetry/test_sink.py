@@ -1,0 +1,180 @@
+"""Spans of this process: stored in batches, open ones too; a store that is away keeps nobody waiting."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Status, StatusCode
+
+from apps.telemetry import sink
+from apps.telemetry.models import MetricPoint, Span, Trace
+from apps.telemetry.records import SpanRecord
+from apps.telemetry.sink import StoreSpans
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Kept:
+    """A store that remembers what it was given, and can be away."""
+
+    def __init__(self) -> None:
+        self.records: list[SpanRecord] = []
+        self.is_away = False
+        self.has_some = threading.Event()
+
+    def __call__(self, records: list[SpanRecord]) -> None:
+        if self.is_away:
+            raise OperationalError("database or disk is full")
+        self.records += records
+        self.has_some.set()
+
+
+@pytest.fixture
+def kept() -> Kept:
+    """A store in memory."""
+    return Kept()
+
+
+@pytest.fixture
+def processor(kept: Kept) -> Iterator[StoreSpans]:
+    """A processor that fills it, stopped in the end."""
+    one = StoreSpans(kept)
+    yield one
+    one.shutdown()
+
+
+@pytest.fixture
+def tracer(processor: StoreSpans) -> Any:
+    """A tracer whose spans go there."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    return provider.get_tracer("test")
+
+
+def test_an_ended_span_is_stored_by_itself(tracer: Any, kept: Kept) -> None:
+    with tracer.start_as_current_span("work", attributes={"a": 1}):
+        pass
+
+    assert kept.has_some.wait(5)
+    [record] = kept.records
+    assert (record.name, record.status, record.attributes["a"]) == ("work", "ok", 1)
+    assert record.attributes["__ttl__"] == record.ttl_s == 604_800
+
+
+def test_a_span_that_stays_open_is_stored_as_open_and_again_when_it_ends(tracer: Any, kept: Kept) -> None:
+    span = tracer.start_span("long")
+    assert kept.has_some.wait(5)
+    time.sleep(1)
+    assert [(record.name, record.end_ns, record.status) for record in kept.records] == [("long", None, "")]
+
+    kept.has_some.clear()
+    span.end()
+
+    assert kept.has_some.wait(5)
+    assert [record.status for record in kept.records] == ["", "ok"]
+
+
+def test_a_failure_is_told_as_status_and_attribute(tracer: Any, processor: StoreSpans, kept: Kept) -> None:
+    with pytest.raises(ValueError), tracer.start_as_current_span("work"):
+        raise ValueError("seven is not a colour")
+    with tracer.start_as_current_span("told") as span:
+        span.set_status(Status(StatusCode.ERROR, "no reply"))
+    processor.force_flush()
+
+    raised, told = kept.records
+    assert raised.status == told.status == "error"
+    assert "seven is not a colour" in raised.attributes["error"] and raised.events[0]["name"] == "exception"
+    assert told.attributes["error"] == told.message == "no reply"
+
+
+def test_a_store_that_is_away_loses_nothing(
+    tracer: Any, processor: StoreSpans, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "RETRY_S", 0.05)
+    kept.is_away = True
+    for number in range(600):
+        tracer.start_span(f"span {number}").end()
+    assert processor.force_flush() is False
+
+    kept.is_away = False
+
+    assert processor.force_flush() is True
+    assert [record.name for record in kept.records] == [f"span {number}" for number in range(600)]
+
+
+def test_memory_is_bounded_while_the_store_is_away(
+    tracer: Any, processor: StoreSpans, kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sink, "KEPT", 100)
+    monkeypatch.setattr(sink, "RETRY_S", 0.05)
+    kept.is_away = True
+    for number in range(1_000):
+        tracer.start_span(f"span {number}").end()
+
+    kept.is_away = False
+    processor.force_flush()
+
+    assert len(kept.records) <= 100 + sink.BATCH
+    assert kept.records[-1].name == "span 999"
+    assert "spans were dropped" in caplog.text
+
+
+def test_a_bug_in_the_store_loses_one_batch_and_no_more(tracer: Any, processor: StoreSpans, kept: Kept) -> None:
+    faults = iter([TypeError("a bug")])
+
+    def write(records: list[SpanRecord]) -> None:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        kept(records)
+
+    processor._write = write
+    tracer.start_span("lost").end()
+    processor.force_flush()
+    tracer.start_span("kept").end()
+    processor.force_flush()
+
+    assert [record.name for record in kept.records] == ["kept"]
+
+
+def test_a_clean_stop_stores_what_is_left(kept: Kept) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(StoreSpans(kept))
+    for _ in range(1_000):
+        provider.get_tracer("test").start_span("last words").end()
+
+    provider.shutdown()
+
+    assert len(kept.records) == 1_000
+
+
+def test_long_text_is_cut_and_says_so(tracer: Any, processor: StoreSpans, kept: Kept, settings: Any) -> None:
+    settings.TELEMETRY_MAX_TEXT = 100
+    tracer.start_span("long", attributes={"input": "x" * 150, "list": ["a", "b"]}).end()
+    processor.force_flush()
+
+    attributes = kept.records[0].attributes
+    assert attributes["input"] == "x" * 100 + "… (50 characters cut)"
+    assert attributes["list"] == ["a", "b"]
+
+
+def test_a_call_to_a_model_is_counted(transactional_db: None) -> None:
+    one = StoreSpans()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(one)
+    told = {"gen_ai.request.model": "m", "gen_ai.provider.name": "p", "time_to_first_token_s": 0.25, "agent_id": "a"}
+    usage = {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 3}
+    provider.get_tracer("test").start_span("inference", attributes=told | usage).end()
+
+    provider.shutdown()
+
+    assert Trace.objects.get().tokens == Span.objects.get().input_tokens + 3 == 10
+    points = {point.series.metric: point for point in MetricPoint.objects.select_related("series")}
+    values = {name: point.value for name, point in points.items()}
+    assert values == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "time_to_first_token": 0.25}
+    assert points["prompt_tokens"].series.labels == [["agent_id", "a"], ["model_id", "m"], ["provider_id", "p"]]
+    assert points["prompt_tokens"].series.unit == "tokens"
+    connections.close_all()
