@@ -40,6 +40,7 @@ class Resource(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     service = models.CharField(max_length=255, blank=True)
     attributes = JSONTextField(default=dict)
+    seen_s = models.BigIntegerField(default=0, help_text="Unix time at which it was last looked up, to some hours.")
 
     def __str__(self) -> str:
         return self.service or "unnamed service"
@@ -155,6 +156,7 @@ class AttributeKey(models.Model):
     """The name of an attribute, told once."""
 
     name = models.CharField(max_length=255, unique=True)
+    seen_s = models.BigIntegerField(default=0, help_text="Unix time at which it was last looked up, to some hours.")
 
     def __str__(self) -> str:
         return self.name
@@ -223,3 +225,18 @@ class MetricPoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.value} at {self.time_s}"
+
+
+class RunningTotal(models.Model):
+    """Where a counter that is sent as a running total stood last, for each process that counts (``totals``)."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(max_length=64, unique=True)
+    total = models.FloatField()
+    time_ns = models.BigIntegerField(help_text="When it stood there.")
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["time_ns"], name="running_total_time")]
+
+    def __str__(self) -> str:
+        return str(self.total)
