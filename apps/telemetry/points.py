@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.telemetry.bulk import chunked, clean, insert
 from apps.telemetry.models import MetricPoint, MetricSeries
 from apps.telemetry.records import digest
 
-CHUNK = 400  # values one query names; SQLite may take as few as 999
-METRIC, UNIT = 255, 63  # characters of the columns
+ASKED = 5_000  # series one query names
+METRIC, UNIT, LABEL = 255, 63, 1_000  # characters that are kept
 LAST_S = 2**53  # times beyond it are no times
 Key = tuple[str, str, str]  # metric, unit, digest of the labels
 
@@ -31,10 +32,8 @@ def save(points: Sequence[Point]) -> None:
     """
     kept = [point for point in points if math.isfinite(point.value) and abs(point.time_s) < LAST_S]
     found = series_of([(point.metric, point.unit, point.labels) for point in kept])
-    rows = (
-        MetricPoint(series_id=pk, time_s=point.time_s, value=point.value) for pk, point in zip(found, kept, strict=True)
-    )
-    MetricPoint.objects.bulk_create(rows, batch_size=5_000)
+    rows = [(pk, point.time_s, float(point.value)) for pk, point in zip(found, kept, strict=True)]
+    insert(MetricPoint, ("series_id", "time_s", "value"), rows)
 
 
 def series_of(wanted: Sequence[tuple[str, str, dict[str, str]]]) -> list[int]:
@@ -43,7 +42,7 @@ def series_of(wanted: Sequence[tuple[str, str, dict[str, str]]]) -> list[int]:
     rows: dict[Key, MetricSeries] = {}
     for metric, unit, labels in wanted:
         told = as_list(labels)
-        key = (_clean(metric)[:METRIC], _clean(unit)[:UNIT], digest(told))
+        key = (clean(metric)[:METRIC], clean(unit)[:UNIT], digest(told))
         keys.append(key)
         if key not in rows:
             rows[key] = MetricSeries(metric=key[0], unit=key[1], labels=told, digest=key[2])
@@ -56,18 +55,13 @@ def series_of(wanted: Sequence[tuple[str, str, dict[str, str]]]) -> list[int]:
 
 def as_list(labels: dict[str, str]) -> list[list[str]]:
     """Return labels as their column holds them: name and value, sorted by name."""
-    return [[_clean(str(name)), _clean(str(value))] for name, value in sorted(labels.items())]
+    return [[clean(str(name))[:METRIC], clean(str(value))[:LABEL]] for name, value in sorted(labels.items())]
 
 
 def _found(keys: Sequence[Key]) -> dict[Key, int]:
     found: dict[Key, int] = {}
-    for start in range(0, len(keys), CHUNK):
-        metrics, units, digests = (set(part) for part in zip(*keys[start : start + CHUNK], strict=True))
+    for some in chunked(keys, ASKED):
+        metrics, units, digests = (set(part) for part in zip(*some, strict=True))
         rows = MetricSeries.objects.filter(metric__in=metrics, unit__in=units, digest__in=digests)
         found |= {(row[1], row[2], row[3]): row[0] for row in rows.values_list("pk", "metric", "unit", "digest")}
     return found
-
-
-def _clean(text: str) -> str:
-    """Return the text without what no database holds: NUL characters and halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
