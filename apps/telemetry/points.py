@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from apps.telemetry.bulk import chunked, clean, insert
 from apps.telemetry.models import MetricPoint, MetricSeries
@@ -41,16 +42,20 @@ def series_of(wanted: Sequence[tuple[str, str, dict[str, str]]]) -> list[int]:
     keys: list[Key] = []
     rows: dict[Key, MetricSeries] = {}
     for metric, unit, labels in wanted:
-        told = as_list(labels)
-        key = (clean(metric)[:METRIC], clean(unit)[:UNIT], digest(told))
+        key = _key(metric, unit, tuple(labels.items()))
         keys.append(key)
         if key not in rows:
-            rows[key] = MetricSeries(metric=key[0], unit=key[1], labels=told, digest=key[2])
+            rows[key] = MetricSeries(metric=key[0], unit=key[1], labels=as_list(labels), digest=key[2])
     found = _found(list(rows))
     if missing := [row for key, row in rows.items() if key not in found]:
         MetricSeries.objects.bulk_create(missing, ignore_conflicts=True)
         found |= _found([(row.metric, row.unit, row.digest) for row in missing])
     return [found[key] for key in keys]
+
+
+@lru_cache(maxsize=4_096)
+def _key(metric: str, unit: str, labels: tuple[tuple[str, str], ...]) -> Key:
+    return clean(metric)[:METRIC], clean(unit)[:UNIT], digest(as_list(dict(labels)))
 
 
 def as_list(labels: dict[str, str]) -> list[list[str]]:
