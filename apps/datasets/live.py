@@ -5,7 +5,6 @@ from typing import Any
 from apps.core import db, live
 from apps.core.live import Event, Topic
 from apps.datasets.models import Dataset
-from apps.jobs import live as jobs
 
 LIST = "datasets"
 
@@ -46,5 +45,5 @@ async def changed(dataset: Dataset) -> None:
 
 def changed_from_sync(dataset: Dataset) -> None:
     """Tell watchers, from a page or a job."""
-    jobs.tell(dataset.topic, told(dataset))
-    jobs.tell(LIST, told(dataset))
+    live.tell(dataset.topic, told(dataset))
+    live.tell(LIST, told(dataset))
