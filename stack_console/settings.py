@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "apps.inference.apps.InferenceConfig",
     "apps.datasets.apps.DatasetsConfig",
     "apps.agents.apps.AgentsConfig",
+    "apps.evals.apps.EvalsConfig",
     "apps.telemetry.apps.TelemetryConfig",
     "apps.console.apps.ConsoleConfig",
     "django.contrib.admin",
@@ -107,10 +108,14 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;",
     }
 else:
-    # Connections are kept by the pool; CONN_MAX_AGE under ASGI would exhaust the server.
+    # Connections are kept by the pool; CONN_MAX_AGE under ASGI would exhaust the server. A worker whose machine froze
+    # or lost its power in the middle of a transaction must not keep its rows locked until the network notices.
     DATABASES["default"] |= {
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL", default=20), "timeout": 20}},
+        "OPTIONS": {
+            "pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL", default=20), "timeout": 20},
+            "options": "-c idle_in_transaction_session_timeout=60000",
+        },
     }
 
 # Live: without REDIS_URL everything live happens in this one process
