@@ -3,28 +3,17 @@
 from typing import Any
 
 from django.contrib import admin
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from apps.accounts.auth import principal_of
+from apps.core.uncounted import Uncounted
 from apps.datasets import registry
 from apps.datasets.models import Addition, Dataset, Row, State
 
-MANY = 10_000
 SHOWN = 120
-
-
-class Uncounted(Paginator):  # type: ignore[type-arg]
-    """Pages without counting the rows: there is a next page as long as rows come, up to a bound."""
-
-    @property
-    def count(self) -> int:  # type: ignore[override]
-        """Return how many rows are offered for paging, by the keys rather than by a count."""
-        newest = self.object_list.order_by("-pk").values_list("pk", flat=True)[:MANY]  # type: ignore[union-attr,attr-defined]
-        return len(newest)
 
 
 @admin.register(Dataset)

@@ -20,7 +20,7 @@ from apps.telemetry.bulk import chunked
 from apps.telemetry.models import AttributeKey, MetricPoint, MetricSeries, Resource, Span, SpanAttribute, Trace
 
 FIRST, FEWEST, MOST = 100, 20, 2_000  # rows of a chunk: how many at first, and how many at all
-CHUNK_S = 0.02  # what a chunk should take; the next one is made smaller or larger by what this one took
+CHUNK_S = 0.015  # what a chunk should take; the next one is made smaller or larger by what this one took
 DAY_S, NS = 86_400, 1_000_000_000
 GRACE_S = DAY_S  # processes remember names for some hours (known.SEEN_S), and clocks differ
 KINDS = ("traces", "spans", "points", "series", "keys", "resources")
