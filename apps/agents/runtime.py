@@ -69,6 +69,8 @@ async def look(turn: TurnState, touchpoint: str) -> AsyncIterator[Event]:
         blocking = next((found for found in violations if found.violation_level == "error"), None)
         violation = blocking or next(iter(violations), None)
         turn.note(span, "output", as_json(violation) if violation else "no violations")
+        if violation:
+            span.set_attribute("violation_level", violation.violation_level)  # told even where content is not
     details = schemas.ShieldCallStep(
         turn_id=turn.turn_id, step_id=started.step_id, started_at=began, completed_at=turn.tick(), violation=violation
     )
