@@ -14,10 +14,11 @@ from apps.accounts.pages import requires
 from apps.agents import keeping, models
 from apps.core.errors import ConsoleError, NotFound
 from apps.core.once import only
-from apps.datasets import live, registry, rows, schemas
-from apps.datasets.models import Dataset, Purpose, State
+from apps.datasets import live, registry, rows, schemas, uses
+from apps.datasets.models import Dataset, Purpose
 
 OFFERED = 100
+NAMED = 5  # datasets whose refusal is told
 
 
 class KeepForm(forms.Form):
@@ -30,10 +31,14 @@ class KeepForm(forms.Form):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        newest = Dataset.objects.filter(state=State.READY).order_by("-updated_at")
-        names = newest.values_list("dataset_id", "purpose")[:OFFERED]
-        offered = [(name, f"{name} ({Purpose(purpose).label})") for name, purpose in names]
+        newest = list(Dataset.objects.shown().defer("gaps", "metadata", "source").order_by("-updated_at")[:OFFERED])
+        refused = {one: why for one in newest if (why := uses.refusal_of_rows(one))}
+        offered = [(str(one), f"{one} ({one.get_purpose_display()})") for one in newest if one not in refused]
         self.fields["into"].choices = [("", "A new dataset"), *offered]  # type: ignore[attr-defined]
+        if refused:
+            named = [f"{one} ({why})" for one, why in list(refused.items())[:NAMED]]
+            more = f" and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
+            self.fields["into"].help_text = f"Not offered: {', '.join(named)}{more}."
 
 
 @require_http_methods(["GET", "POST"])

@@ -4,7 +4,8 @@ Rows are found by position and never by skipping over others, so a page costs th
 dataset's own row for the moment it takes: rows that come together stand together, all of them or none.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,15 +76,28 @@ def append_rows(
 
     Raises NotFound, and BadRequest while the dataset is still being loaded. The texts must have been checked.
     """
+    return append_chunks(dataset_id, [(texts, origins)], actor, source)
+
+
+def append_chunks(
+    dataset_id: str,
+    chunks: Iterable[tuple[Texts, Sequence[Any] | None]],
+    actor: Principal,
+    source: Source | None = None,
+) -> Dataset:
+    """Add rows, with where each came from, that are too many to be held at once; else as ``append_rows``."""
     dataset = locked(dataset_id)
     dataset.check_readable()
-    if not texts:
+    count = size = 0
+    for texts, origins in chunks:
+        insert(dataset.pk, dataset.next_position + count, texts, origins)
+        count, size = count + len(texts), size + size_of(texts)
+    if not count:
         return dataset
     source = source or Source()
-    insert(dataset.pk, dataset.next_position, texts, origins)
-    note_addition(dataset, len(texts), actor, source)
-    grow(dataset, len(texts), size_of(texts))
-    audit.note(actor, "append", "dataset", dataset.dataset_id, rows=len(texts), how=source.how)
+    note_addition(dataset, count, actor, source)
+    grow(dataset, count, size)
+    audit.note(actor, "append", "dataset", dataset.dataset_id, rows=count, how=source.how)
     return dataset
 
 
@@ -150,6 +164,7 @@ def replace_row(dataset_id: str, position: int, text: str, actor: Principal, was
     )
     row.content = text
     row.save(update_fields=["content"])
+    recheck(dataset)
     audit.note(actor, "update", "dataset", dataset.dataset_id, row=position)
     return row
 
@@ -167,8 +182,19 @@ def delete_rows(dataset_id: str, places: Sequence[int], actor: Principal) -> Dat
     dataset.size_bytes = max(0, dataset.size_bytes - sum(len(content) for _, _, content in found))
     dataset.updated_at = now()
     dataset.save(update_fields=["gaps", "row_count", "size_bytes", "updated_at"])
+    recheck(dataset)
     audit.note(actor, "delete", "dataset_rows", dataset.dataset_id, rows=len(found))
     return dataset
+
+
+def recheck(dataset: Dataset) -> None:
+    """Take the warning back, or tell the next one, once rows that did not fit were mended or deleted."""
+    if not dataset.warning:
+        return
+    first = between(dataset, 0, purposes.LOOKED_AT).order_by("position").values_list("position", "content")
+    wrong = ((position, purposes.problem(dataset.purpose, json.loads(content))) for position, content in first)
+    dataset.warning = next((f"Row {position + 1}: {why}" for position, why in wrong if why), "")
+    dataset.save(update_fields=["warning"])
 
 
 def fits(dataset: Dataset, row: dict[str, Any]) -> str | None:

@@ -17,7 +17,7 @@ from apps.core import live as topics
 from apps.core import once
 from apps.core.errors import ConsoleError
 from apps.core.keyset import page_of
-from apps.datasets import exporting, grid, live, registering, registry, rows, schemas
+from apps.datasets import exporting, grid, live, registering, registry, rows, schemas, uses
 from apps.datasets.forms import AddRowsForm, DatasetForm
 from apps.datasets.models import Addition, Dataset
 from apps.jobs.models import Job
@@ -35,10 +35,16 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     found = Dataset.objects.shown().defer("gaps")
     for word in words.split():
         found = found.filter(dataset_id__icontains=word) | found.filter(purpose__icontains=word)
+    use = request.GET.get("use", "")
+    if use in uses.PURPOSES:
+        found = uses.fit_for(found, use)
     page = page_of(found, request.GET)
     context = {
         "page": page,
         "words": words,
+        "use": use,
+        "sought": " · ".join(filter(None, (words, use and f"Fit for {use}"))),
+        "uses": list(uses.PURPOSES),
         "any_dataset": bool(page.rows) or Dataset.objects.shown().exists(),
         "number": number,
         "topic": live.LIST,
@@ -109,6 +115,7 @@ def detail(request: HttpRequest, dataset: Dataset, query: QueryDict | None = Non
         "export_kinds": [(kind, name) for kind, (_, name) in exporting.KINDS.items()],
         "delete_text": what_goes(dataset),
         "additions": additions_of(dataset),
+        "uses": uses.all_of(dataset),
         "used_by": Job.objects.filter(about_kind="dataset", about_id=dataset.dataset_id).exclude(kind="dataset load")[
             :3
         ],

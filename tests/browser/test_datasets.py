@@ -151,3 +151,34 @@ def test_a_turn_is_kept_from_its_chat(tabs: Callable[..., Tab], console: Console
     page.get_by_role("link", name="Origin").click()
     ui(page, "origin-turn").click()
     expect(page.locator(f"#turn-{turn['turn_id']}")).to_be_visible()
+
+
+def test_D3_a_dataset_with_another_purpose_is_not_offered_for_training_and_says_why(
+    tabs: Callable[..., Tab], console: Console
+) -> None:
+    program = Program(console)
+    register(program, "d3-questions", rows(3))
+    register(program, "d3-talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
+    register(program, "d3-odd", [{"x": 1}], "post-training/messages")
+    tab = tabs(console)
+    page = tab.open("/datasets/d3-questions/")
+    expect(ui(page, "use-evaluation")).to_have_text("For evaluation")
+    expect(ui(page, "use-training")).to_contain_text("Not for training")
+    expect(ui(page, "use-training")).to_contain_text("it is for questions and answers, not for training messages")
+    tab.audit("dataset-uses")
+
+    page = tab.open("/datasets/")
+    ui(page, "filter").fill("d3")
+    ui(page, "filter-use").select_option("training")
+    expect(ui(page, "dataset-row")).to_have_count(1)
+    expect(ui(page, "dataset-row")).to_contain_text("d3-talk")
+    tab.audit("datasets-for-training")
+
+    path = program.session()
+    program.turn(path, "say:Good.")
+    page = tab.open(chat_path(path))
+    ui(page, "keep-turn").click()
+    expect(ui(page, "keep-form")).to_contain_text("d3-odd (its rows do not fit its purpose)")
+    offered = ui(page, "field-into").locator("option").all_inner_texts()
+    assert any("d3-talk" in one for one in offered) and not any("d3-odd" in one for one in offered)
+    tab.audit("keep-dialog-refused")

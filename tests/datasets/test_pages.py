@@ -54,6 +54,17 @@ def test_the_list_costs_the_same_for_many(web: Client, django_assert_max_num_que
     assert web.get("/datasets/?q=set-59").content.decode().count('data-ui="dataset-row"') == 1
 
 
+def test_the_list_names_what_is_fit_for_a_use(web: Client) -> None:
+    make("qa", QA[:1])
+    make("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
+
+    page = web.get("/datasets/?use=training").content.decode()
+    assert page.count('data-ui="dataset-row"') == 1 and "/datasets/talk/" in page
+    page = web.get("/datasets/?use=training&q=qa").content.decode()
+    assert "No dataset matches" in page and "qa · Fit for training" in page
+    assert web.get("/datasets/?use=nonsense").content.decode().count('data-ui="dataset-row"') == 2
+
+
 def test_rows_are_shown_newest_first_and_paged(web: Client, django_assert_max_num_queries: Any) -> None:
     make()
     with django_assert_max_num_queries(15):
