@@ -25,6 +25,8 @@ from apps.datasets.api import io as datasetio
 from apps.datasets.api import router as datasets
 from apps.inference.api import router as inference
 from apps.providers.api import router as providers
+from apps.telemetry.api import router as telemetry
+from apps.telemetry.ingest_api import router as ingest
 from stack_console.openapi import published
 
 OLD_PATHS = "Deprecated paths"
@@ -72,8 +74,11 @@ api.add_router("/v1beta", datasets)
 api.add_router("/v1beta/datasetio", datasetio)
 api.add_router("/v1", datasets, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1/datasetio", datasetio, url_name_prefix="v1", tags=[OLD_PATHS])
+api.add_router("/v1alpha", telemetry)
+api.add_router("/v1", telemetry, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1", inference)
 api.add_router("/v1", providers)
+api.add_router("/v1", ingest)
 api.add_router("/v1", server)
 
 

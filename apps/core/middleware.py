@@ -113,9 +113,9 @@ def _describe(span: Span, request: HttpRequest, response: HttpResponseBase) -> N
 
 
 def _as_error(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Give Django's own refusals (404, 405, 400 …) the Error body; an Error body is left alone."""
+    """Give Django's own refusals (404, 405, 400 …) the Error body; an Error body is left alone, in protobuf too."""
     status = response.status_code
-    if status < 400 or response.get("Content-Type", "").startswith("application/json"):
+    if status < 400 or response.get("Content-Type", "").startswith(("application/json", "application/x-protobuf")):
         return response
     detail = {
         404: f"No operation at {request.path}. The list of operations is at /v1/inspect/routes.",

@@ -38,6 +38,7 @@ class _Stored:
     """A span that is there already."""
 
     pk: int
+    kind: str
     status: str
     input_tokens: int | None
     output_tokens: int | None
@@ -113,14 +114,14 @@ def _apart(
 
 def _stored(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[Spot, _Stored]:
     found: dict[Spot, _Stored] = {}
-    columns = ("trace_id", "span_id", "pk", "status", "input_tokens", "output_tokens", "end_ns", "name")
+    columns = ("trace_id", "span_id", "pk", "kind", "status", "input_tokens", "output_tokens", "end_ns", "name")
     for some in chunked(records, ASKED):
         spans = Span.objects.order_by().filter(
             trace__in={traces[record.trace_id].pk for record in some}, span_id__in={record.span_id for record in some}
         )
-        for trace, span_id, pk, status, tokens_in, tokens_out, end_ns, name in spans.values_list(*columns):
+        for trace, span_id, pk, kind, status, tokens_in, tokens_out, end_ns, name in spans.values_list(*columns):
             settled = end_ns is not None and bool(name)
-            found[trace, span_id] = _Stored(pk, status, tokens_in, tokens_out, settled)
+            found[trace, span_id] = _Stored(pk, kind, status, tokens_in, tokens_out, settled)
     return found
 
 
@@ -180,7 +181,7 @@ def _sum_up(
             touched.add(record.trace_id)
     for record, old in again:
         trace = traces[record.trace_id]
-        summing.take_back(trace, old.status, old.input_tokens, old.output_tokens, record.kind)
+        summing.take_back(trace, old.status, old.input_tokens, old.output_tokens, old.kind)
         summing.add(trace, record)
         touched.add(record.trace_id)
     rows = [(*summing.values_of(traces[trace_id])[1:], traces[trace_id].pk) for trace_id in sorted(touched)]
