@@ -135,9 +135,12 @@ def is_hot(name: str, value: Any) -> bool:
 
 
 def values(record: SpanRecord) -> Iterator[tuple[str, Value]]:
-    """Yield name and value of each attribute that is looked for outside the hot columns."""
+    """Yield name and value of each attribute that is looked for outside the hot columns.
+
+    A hot text that reads as a number is among them: numbers are compared with it here.
+    """
     for name, value in record.attributes.items():
-        if value is not None and not is_hot(name, value):
+        if value is not None and not (is_hot(name, value) and number_in(value) is None):
             yield name[:255], indexed(value)
 
 
