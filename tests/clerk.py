@@ -1,7 +1,8 @@
 """A process that asks for jobs and tells what became of them, beside servers that a test kills.
 
 Reads one JSON request a line, answers with one JSON line: ``{"give": work, "arguments": {…}, "many": n, …}`` or
-``{"look": [job ids]}`` or ``{"rows": job id}`` or ``{"cancel": job id}`` or ``{"workers": true}``.
+``{"look": [job ids]}`` or ``{"rows": job id}`` or ``{"cancel": job id}`` or ``{"free": job id}`` or
+``{"workers": true}``.
 """
 
 import json
@@ -16,6 +17,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stack_console.settings")
 import django
 
 django.setup()
+
+from django.db import OperationalError, connection, transaction  # noqa: E402
 
 from apps.accounts.models import AuditLine  # noqa: E402
 from apps.accounts.principals import TERMINAL  # noqa: E402
@@ -35,12 +38,29 @@ def give(request: dict[str, Any]) -> Any:
     ]
 
 
+def is_free(job_id: str) -> bool:
+    """Return whether no transaction of another process holds what a write of this job needs."""
+    sqlite = connection.vendor == "sqlite"
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout=500" if sqlite else "SELECT 1")
+    try:
+        with transaction.atomic():  # SQLite's begins with the lock of the whole file
+            return Job.objects.select_for_update(nowait=True).filter(job_id=job_id).exists()
+    except OperationalError:
+        return False
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout=20000" if sqlite else "SELECT 1")
+
+
 def answer(request: dict[str, Any]) -> Any:
     """Do what is asked."""
     if "give" in request:
         return give(request)
     if "cancel" in request:
         return runner.cancel(Job.objects.filter(job_id=request["cancel"]), TERMINAL)
+    if "free" in request:
+        return is_free(request["free"])
     if "rows" in request:
         rows = AuditLine.objects.filter(kind="test", object_id__startswith=request["rows"])
         return list(rows.values_list("object_id", flat=True))
