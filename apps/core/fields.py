@@ -12,6 +12,15 @@ from pydantic_core import from_json, to_json
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")  # an escaped NUL, not an escaped backslash before the word u0000
 
 
+def json_text(value: Any) -> str:
+    """Return JSON text any database can hold: NaN as null, without NUL characters and halves of characters."""
+    try:
+        text = to_json(value, inf_nan_mode="null")
+    except ValueError:
+        text = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace")
+    return (NUL.sub(rb"\1", text) if b"\\u0000" in text else text).decode()
+
+
 class FastJSONField(models.JSONField):
     """A JSON column read by pydantic's parser: several times faster than the standard one, big integers kept."""
 

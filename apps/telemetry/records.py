@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
-from apps.core.fields import NUL
 from apps.telemetry.models import TEXT, Kind
 
 Json = dict[str, Any]
@@ -251,12 +250,3 @@ def _called(call: Any) -> str:
 def digest(value: Any) -> str:
     """Return a hash that is the same for equal JSON."""
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def text_of(value: Any) -> str:
-    """Return JSON text for a column: without NUL characters and halves of characters, NaN as null."""
-    try:
-        text = to_json(value, inf_nan_mode="null")
-    except ValueError:
-        text = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace")
-    return (NUL.sub(rb"\1", text) if b"\\u0000" in text else text).decode()

@@ -10,10 +10,11 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.core.fields import json_text
 from apps.telemetry import known, summing
 from apps.telemetry.bulk import chunked, clean, insert, insert_returning, update
 from apps.telemetry.models import Span, SpanAttribute, Trace
-from apps.telemetry.records import HOT, SpanRecord, text_of, values
+from apps.telemetry.records import HOT, SpanRecord, values
 
 Spot = tuple[int, str]  # the trace's primary key and the span's id
 NAME = 255
@@ -153,8 +154,8 @@ def _span_values(record: SpanRecord, trace: int, resources: dict[str, int]) -> t
         record.start_ns, record.end_ns, record.tokens("input"), record.tokens("output"),
         *(clean(record.hot(name)) for name in HOT),
         record.otel_kind, clean(record.scope)[:NAME], known.resource_of(record.resource, resources),
-        clean(record.message), text_of(record.attributes),
-        text_of(record.events) if record.events else None, text_of(record.links) if record.links else None,
+        clean(record.message), json_text(record.attributes),
+        json_text(record.events) if record.events else None, json_text(record.links) if record.links else None,
     )  # fmt: skip
 
 
