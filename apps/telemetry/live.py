@@ -5,8 +5,9 @@
 
 from typing import Any
 
-from apps.core import live
+from apps.core import db, live
 from apps.core.live import Event, Topic
+from apps.telemetry import structure
 from apps.telemetry.store import Saved
 
 LIST = "traces"
@@ -32,13 +33,14 @@ def announce(saved: Saved) -> None:
 
 
 async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
-    """Return what an event of a trace paints: its new and changed spans as columns."""
-    return [{"k": "state", "v": event}]
+    """Return what an event of a trace paints: its new and changed spans as columns, or that it is to be read anew."""
+    columns = await db.read(structure.of_spans, topic.partition(":")[2], event["spans"])
+    return [{"k": "resync"}] if columns is None else [{"k": "spans", "cols": columns}]
 
 
 async def list_frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
-    """Return what an event of the list paints: which traces are new, and which changed."""
-    return [{"k": "state", "v": event}]
+    """Return what an event of the list tells: how many are new, and which changed; the page asks for the rest."""
+    return [{"k": "state", "v": {"new": len(event.get("new", ())), "changed": event.get("changed", [])}}]
 
 
 async def _may_watch(user: Any, topic: str) -> bool:

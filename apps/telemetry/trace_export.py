@@ -1,0 +1,218 @@
+"""Traces as files: a table of them as CSV or JSON Lines, or all their spans as OTLP JSON.
+
+Small ones are sent at once, others are made by a job and fetched when it is done.
+"""
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import QuerySet, Sum
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+from pydantic_core import to_json
+
+from apps.accounts.auth import principal_of
+from apps.accounts.pages import requires
+from apps.core.errors import ConsoleError
+from apps.datasets.export_views import folder
+from apps.jobs import runner
+from apps.jobs.handle import Handle
+from apps.jobs.models import Job, Status
+from apps.telemetry import filters, otlp_export, trace_list, windows
+from apps.telemetry.models import Span, Trace
+from apps.telemetry.naming import names_of
+from apps.telemetry.trace_list import Asked
+
+AT_ONCE = 10_000  # rows, or spans of OTLP, that are sent while somebody waits
+CHUNK = 500
+EXPORT = "apps.telemetry.trace_export.run"
+KINDS = {
+    "csv": ("text/csv; charset=utf-8", "CSV", "csv"),
+    "jsonl": ("application/x-ndjson", "JSON Lines", "jsonl"),
+    "otlp": ("application/json", "OTLP JSON", "json"),
+}
+COLUMNS = (
+    "trace_id", "start_time", "end_time", "duration_ms", "title", "name", "status", "kind", "spans", "errors",
+    "input_tokens", "output_tokens", "model", "service", "agent_id", "agent_name", "session_id", "turn_id", "input",
+    "output",
+)  # fmt: skip
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
+Progress = Callable[[int], None]
+
+
+@require_GET
+@requires("viewer")
+def trace_export(request: HttpRequest, kind: str) -> HttpResponseBase:
+    """Send what fits, or was chosen, as a file; ask for a job where it is much."""
+    if kind not in KINDS:
+        raise Http404(f"Nothing is exported as '{kind}'")
+    query = request.GET
+    try:
+        asked = trace_list.chosen_of(query) if "trace" in query or "all" in query else trace_list.asked(query)
+        asked.check()
+        rows = asked.traces()
+        count = rows.count()
+        size = (rows.aggregate(spans=Sum("span_count"))["spans"] or 0) if kind == "otlp" else count
+        if size <= AT_ONCE:
+            return _sent(rows, kind)
+        if not request.user.can("operator"):  # type: ignore[union-attr]
+            raise ConsoleError("An export of this size is made by a job, which operators start.", status=403)
+        job = _ask(request, asked, kind, count)
+    except ConsoleError as error:
+        messages.error(request, error.detail)
+        return redirect(reverse("telemetry:trace-list") + (f"?{query.urlencode()}" if query else ""))
+    return redirect("jobs:job-detail", job.job_id)
+
+
+def _ask(request: HttpRequest, asked: Asked, kind: str, count: int) -> Job:
+    arguments = {
+        "kind": kind,
+        "q": asked.filter.text,
+        "from_ns": asked.window.start_ns,
+        "to_ns": asked.window.until_ns,
+        "chosen": list(asked.chosen),
+        "count": count,
+    }
+    title = f"Export {count:,} traces as {KINDS[kind][1]}"
+    with transaction.atomic():
+        return runner.enqueue(EXPORT, arguments, kind="trace export", title=title, actor=principal_of(request))
+
+
+def _sent(rows: QuerySet[Trace], kind: str) -> HttpResponseBase:
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the response closes it
+    for part in parts(rows, kind):
+        file.write(part)
+    file.seek(0)
+    return _file(file, file_name(kind), kind)
+
+
+def _file(file: BinaryIO, name: str, kind: str) -> HttpResponseBase:
+    return FileResponse(file, as_attachment=True, filename=name, content_type=KINDS[kind][0])
+
+
+def file_name(kind: str) -> str:
+    """Return what an export made now is called."""
+    return f"traces-{datetime.now(UTC):%Y%m%d-%H%M%S}.{KINDS[kind][2]}"
+
+
+def parts(traces: QuerySet[Trace], kind: str, told: Progress = lambda count: None) -> Iterator[bytes]:
+    """Yield the file in pieces, newest trace first; ``told`` hears how many traces were written."""
+    if kind == "otlp":
+        yield from _otlp(traces, told)
+        return
+    if kind == "csv":
+        yield _table([COLUMNS])
+    for some in _chunks(traces):
+        rows = _rows(some)
+        if kind == "csv":
+            yield _table([_cell(row[name]) for name in COLUMNS] for row in rows)
+        else:
+            yield b"".join(to_json(row) + b"\n" for row in rows)
+        told(len(some))
+
+
+def _chunks(traces: QuerySet[Trace]) -> Iterator[list[Trace]]:
+    """Yield traces by their keys, some at a time, newest first, without skipping over any."""
+    place: tuple[int, int] | None = None
+    while True:
+        rows = traces if place is None else trace_list.beyond(traces, place, newer=False)
+        some = list(rows.order_by("-start_ns", "-pk")[:CHUNK])
+        if not some:
+            return
+        yield some
+        place = (some[-1].start_ns, some[-1].pk)
+
+
+def _otlp(traces: QuerySet[Trace], told: Progress) -> Iterator[bytes]:
+    """Yield one request whose spans stand trace by trace."""
+    comma = b'{"resourceSpans":['
+    for some in _chunks(traces):
+        for group in otlp_export.groups(Span.objects.filter(trace__in=[trace.pk for trace in some])):
+            yield comma + group
+            comma = b","
+        told(len(some))
+    yield b"]}" if comma == b"," else comma + b"]}"
+
+
+def _rows(traces: list[Trace]) -> list[dict[str, Any]]:
+    names = names_of(traces)
+    return [_row(trace, names[trace.trace_id].title) for trace in traces]
+
+
+def _row(trace: Trace, title: str) -> dict[str, Any]:
+    took = trace.duration_ns
+    values = {name: getattr(trace, name) for name in COLUMNS if hasattr(trace, name) and name != "spans"}
+    values |= {
+        "start_time": _time(trace.start_ns),
+        "end_time": None if trace.end_ns is None else _time(trace.end_ns),
+        "duration_ms": None if took is None else took / 1_000_000,
+        "title": title,
+        "status": trace.status or "running",
+        "spans": trace.span_count,
+        "errors": trace.error_count,
+    }
+    return {name: values[name] for name in COLUMNS}
+
+
+def _time(ns: int) -> str:
+    return windows.time_of(ns).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) else text
+
+
+def _table(rows: Iterable[Iterable[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def run(job: Handle) -> dict[str, Any]:
+    """Write traces into a file: the work of the job ``trace export``."""
+    asked_for, kind, done = job.arguments, job.arguments["kind"], 0
+    window = windows.Window("own", asked_for["from_ns"], asked_for["to_ns"])
+    asked = Asked(filters.parse(asked_for["q"], window.start_ns), window, tuple(asked_for["chosen"]))
+
+    def told(count: int) -> None:
+        nonlocal done
+        job.check()
+        done += count
+        job.progress(done, max(done, asked_for["count"]), "traces")
+
+    path = _path(job.job_id, kind)
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            for piece in parts(asked.traces(), kind, told):
+                file.write(piece)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    url = reverse("telemetry:trace-export-file", args=[job.job_id])
+    return {"traces": done, "bytes": path.stat().st_size, "file": file_name(kind), "url": url}
+
+
+def _path(job_id: object, kind: str) -> Path:
+    return folder() / f"{job_id}.{KINDS[kind][2]}"
+
+
+@require_GET
+@requires("viewer")
+def export_file(request: HttpRequest, job_id: object) -> HttpResponseBase:
+    """Send the file an export made."""
+    job = Job.objects.filter(job_id=str(job_id), work=EXPORT, status=Status.COMPLETED).first()
+    path = _path(job_id, job.arguments["kind"]) if job else None
+    if job is None or path is None or not path.is_file():
+        raise Http404("This export does not exist, or its file was cleared away")
+    return _file(path.open("rb"), str((job.result or {})["file"]), job.arguments["kind"])
