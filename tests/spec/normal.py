@@ -19,10 +19,12 @@ SIX_TYPES = {"null", "boolean", "number", "string", "array", "object"}
 
 def plain(schema: Json, document: Json, above: tuple[str, ...] = ()) -> Json:
     """Return the normal form of a schema of an OpenAPI document."""
-    if schema in (True, {}):
+    if schema is True:
         return ANYTHING
     if not isinstance(schema, dict):
         return schema
+    if not schema.keys() - FOR_PEOPLE:
+        return ANYTHING
     if "$ref" in schema:
         return _followed(schema["$ref"], document, above)
     if "const" in schema or len(schema.get("enum", [])) == 1:
