@@ -66,14 +66,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Lines over the same buckets. ``unit`` says how values are written: count, s, %, tokens or tokens/s."""
+    """Lines over the same buckets. ``unit`` says how values are written: s, % or a word; counts have none.
+
+    ``total`` sums the window up in one number, which ``about`` explains.
+    """
 
     name: str
     title: str
     unit: str
     lines: list[Line]
-    total: str = ""
-    help: str = ""
+    total: float | None = None
+    about: str = ""
+    note: str = ""
     shape: str = "lines"  # or bars, one upon another
     links: list[Link] = field(default_factory=list)
 
@@ -85,7 +89,7 @@ class Panel:
     def words(self, times: Sequence[int]) -> str:
         """Return what the chart shows, for those who do not see it."""
         told = [_told(line) for line in self.lines]
-        return f"{self.title}: {self.total or 'over time'}. {len(times)} points in time. " + " ".join(filter(None, told))
+        return f"{self.title} at {len(times)} points in time. " + " ".join(filter(None, told))
 
     def drawn(self) -> dict[str, Any]:
         """Return what a script draws."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import re2
-from django.db.models import Count, F, Sum
+from django.db.models import Avg, Count, F, Max, Sum
 
 from apps.core.errors import BadRequest
 from apps.telemetry import schemas
@@ -19,6 +19,7 @@ from apps.telemetry.models import MetricPoint, MetricSeries
 
 MOST_POINTS = 100_000  # of one answer: beyond it a window must be cut, or summed up by a granularity
 ASKED = 5_000  # series one query names
+WAYS = {"sum": Sum, "average": Avg, "largest": Max, "count": Count}
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 GRANULARITY = re.compile(r"([0-9]{1,9})([smhdw])")
 Values = list[tuple[int, float]]  # time in whole seconds, value
@@ -32,6 +33,11 @@ class Series:
     unit: str
     labels: dict[str, str]
 
+    @property
+    def labels_text(self) -> str:
+        """The labels in one line."""
+        return ", ".join(f"{name}={value}" for name, value in self.labels.items())
+
 
 def query(metric: str, request: schemas.QueryMetricsRequest) -> list[schemas.MetricSeries]:
     """Return the series of a metric that have points in the window; none for an unknown metric.
@@ -43,9 +49,9 @@ def query(metric: str, request: schemas.QueryMetricsRequest) -> list[schemas.Met
     step = None if request.granularity is None else seconds_of(request.granularity)
     found = {one.pk: one for one in matching(metric, request.label_matchers or ())}
     if request.query_type == "instant":
-        told = _instant(found, start, end)
+        told = totals(found, start, end)
     else:
-        told = _points(found, start, end) if step is None else sums(found, start, end, step)
+        told = points(found, start, end) if step is None else buckets(found, start, end, step)
     return [_as_schema(metric, found[pk], told[pk]) for pk in found if pk in told]
 
 
@@ -69,19 +75,20 @@ def matching(metric: str, matchers: Sequence[schemas.MetricLabelMatcher]) -> lis
     return sorted(kept, key=lambda one: (sorted(one.labels.items()), one.unit))
 
 
-def sums(series: Iterable[int], start: int, end: int, step: int) -> dict[int, Values]:
-    """Return the sums of each series by bucket, in order of time. Buckets begin at multiples of ``step`` since 1970.
+def buckets(series: Iterable[int], start: int, end: int, step: int, how: str = "sum") -> dict[int, Values]:
+    """Return each series by bucket, in order of time: one value of ``WAYS`` for the points of each.
 
-    Buckets without points are left out. Raises BadRequest for more than ``MOST_POINTS`` buckets.
+    Buckets begin at multiples of ``step`` since 1970, and are left out where no point is. Raises BadRequest for more
+    than ``MOST_POINTS`` of them.
     """
     # The remainder of a time before 1970 is negative in SQL.
     bucket = F("time_s") - (F("time_s") % step + step) % step
     told: list[tuple[int, int, float]] = []
     for some in chunked(list(series), ASKED):
         rows = MetricPoint.objects.filter(series__in=some, time_s__range=(start, end)).order_by()
-        buckets = rows.values("series", bucket=bucket).annotate(total=Sum("value"))
+        summed = rows.values("series", bucket=bucket).annotate(told=WAYS[how]("value"))
         # In no order: to sort the points of a month would take longer than to add them up.
-        told += buckets.values_list("series", "bucket", "total")[: MOST_POINTS + 1 - len(told)]
+        told += summed.values_list("series", "bucket", "told")[: MOST_POINTS + 1 - len(told)]
         _check_size(len(told))
     return _by_series(sorted(told))
 
@@ -128,16 +135,18 @@ def _words(problem: Exception) -> str:
     return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
 
 
-def _instant(series: Iterable[int], start: int, end: int) -> dict[int, Values]:
+def totals(series: Iterable[int], start: int, end: int, how: str = "sum") -> dict[int, Values]:
+    """Return one value of ``WAYS`` for each series that has points in the window; its time is the window's end."""
     told: dict[int, Values] = {}
     for some in chunked(list(series), ASKED):
         rows = MetricPoint.objects.filter(series__in=some, time_s__range=(start, end)).order_by()
-        totals = rows.values("series").annotate(total=Sum("value"))
-        told |= {pk: [(end, total)] for pk, total in totals.values_list("series", "total")}
+        summed = rows.values("series").annotate(told=WAYS[how]("value"))
+        told |= {pk: [(end, value)] for pk, value in summed.values_list("series", "told")}
     return told
 
 
-def _points(series: Iterable[int], start: int, end: int) -> dict[int, Values]:
+def points(series: Iterable[int], start: int, end: int) -> dict[int, Values]:
+    """Return the points of each series in order of time; raises BadRequest for more than ``MOST_POINTS``."""
     told: list[tuple[int, int, float]] = []
     for some in chunked(list(series), ASKED):
         rows = MetricPoint.objects.filter(series__in=some, time_s__range=(start, end)).order_by("series", "time_s")
@@ -164,10 +173,10 @@ def _check_size(points: int) -> None:
 def _as_schema(metric: str, series: Series, values: Values) -> schemas.MetricSeries:
     labels = [schemas.MetricLabel(name=name, value=value) for name, value in series.labels.items()]
     # Not checked again: there may be many, and they come from columns of these types.
-    points = [
+    told = [
         schemas.MetricDataPoint.model_construct(timestamp=at, value=value, unit=series.unit) for at, value in values
     ]
-    return schemas.MetricSeries.model_construct(metric=metric, labels=labels, values=points)
+    return schemas.MetricSeries.model_construct(metric=metric, labels=labels, values=told)
 
 
 @dataclass(frozen=True, slots=True)
