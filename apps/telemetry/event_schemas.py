@@ -84,7 +84,7 @@ class MetricEvent(SpecModel):
     timestamp: Moment
     attributes: Attributes | None = None
     metric: Annotated[str, Field(min_length=1)]
-    value: Whole | FiniteFloat
+    value: Annotated[FiniteFloat, Field(strict=True)]
     unit: str
 
 

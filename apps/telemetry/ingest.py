@@ -4,6 +4,7 @@ While the store is behind, a request is refused with the time after which to sen
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from apps.telemetry.otlp import Refused
 from apps.telemetry.records import SpanRecord
 from apps.telemetry.totals import Sample
 
+log = logging.getLogger(__name__)
 REQUESTS = 4  # of the largest size, that are held at once
 AGAIN_S = "5"
 _held = 0  # bytes of the requests being read and stored
@@ -67,6 +69,7 @@ def storing() -> Iterator[None]:
     try:
         yield
     except (InterfaceError, OperationalError) as error:
+        log.warning("telemetry could not be stored: %s", error)
         raise _busy("The database takes nothing just now.") from error
 
 

@@ -17,7 +17,16 @@ from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from apps.core import db
 from apps.jobs.handle import Handle
 from apps.telemetry.bulk import chunked
-from apps.telemetry.models import AttributeKey, MetricPoint, MetricSeries, Resource, Span, SpanAttribute, Trace
+from apps.telemetry.models import (
+    AttributeKey,
+    MetricPoint,
+    MetricSeries,
+    Resource,
+    RunningTotal,
+    Span,
+    SpanAttribute,
+    Trace,
+)
 
 FIRST, FEWEST, MOST = 100, 20, 2_000  # rows of a chunk: how many at first, and how many at all
 CHUNK_S = 0.015  # what a chunk should take; the next one is made smaller or larger by what this one took
@@ -41,7 +50,7 @@ def purge(between: Callable[[], None] = lambda: None) -> dict[str, int]:
     expired = Trace.objects.filter(expires_s__lte=int(time.time())).order_by("expires_s")
     expired = expired.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     gone = Gone()
-    for some in (lambda size: _traces(expired, size), _points, _series, _names):
+    for some in (lambda size: _traces(expired, size), _points, _series, _totals, _names):
         gone.update(_in_chunks(some, between))
     return {kind: gone[kind] for kind in KINDS}
 
@@ -114,6 +123,12 @@ def _series(size: int) -> Gone:
     empty = MetricSeries.objects.filter(~Exists(MetricPoint.objects.filter(series=OuterRef("pk"))))
     over = empty.filter(Q(total_since_ns=None) | Q(total_since_ns__lt=_oldest_point() * NS))
     return Gone(series=_erase(MetricSeries.objects.filter(pk__in=list(over.values_list("pk", flat=True)[:size]))))
+
+
+def _totals(size: int) -> Gone:
+    """Forget counters of programs that told nothing for as long as points are kept: they have ended."""
+    old = RunningTotal.objects.filter(time_ns__lt=_oldest_point() * NS).values_list("pk", flat=True)
+    return Gone(totals=_erase(RunningTotal.objects.filter(pk__in=list(old[:size]))))
 
 
 def _names(size: int) -> Gone:

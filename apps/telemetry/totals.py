@@ -56,7 +56,8 @@ def _locked(keys: Sequence[str]) -> dict[str, RunningTotal]:
     """Return the row of each key, begun at nothing where there was none."""
     found = _rows(keys)
     if missing := [key for key in keys if key not in found]:
-        list(insert_returning(RunningTotal, ("key", "total", "time_ns"), [(key, 0.0, 0) for key in missing]))
+        columns, rows = ("key", "total", "time_ns"), [(key, 0.0, 0) for key in missing]
+        list(insert_returning(RunningTotal, columns, rows, "key"))
         found |= _rows(missing)
     return found
 
