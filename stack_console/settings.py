@@ -198,6 +198,11 @@ TELEMETRY_DAYS = env.float("TELEMETRY_DAYS", default=7)
 METRICS_DAYS = env.float("METRICS_DAYS", default=90)
 TELEMETRY_MAX_TEXT = env.int("TELEMETRY_MAX_TEXT", default=256_000)  # characters of one attribute; longer ones are cut
 
+# Evaluations
+EVAL_AT_ONCE = env.int("EVAL_AT_ONCE", default=16)  # rows of one evaluation that are asked at the same time
+EVAL_DIRECT_ROWS = env.int("EVAL_DIRECT_ROWS", default=1_000)  # rows a request may bring to be evaluated at once
+EVAL_SYNC_GRACE_SECONDS = env.float("EVAL_SYNC_GRACE_SECONDS", default=0)
+
 # Accounts
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]

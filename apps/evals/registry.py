@@ -1,0 +1,58 @@
+"""Benchmarks registered and unregistered: what the API and the pages both do."""
+
+from apps.accounts import audit
+from apps.accounts.principals import Principal
+from apps.core.errors import BadRequest, Conflict
+from apps.evals import schemas
+from apps.evals.models import Benchmark
+from apps.jobs import runner
+from apps.jobs.models import Job
+
+PROVIDER = "stack-console"  # the only provider of evaluations: this console
+LONGEST_ID = 255
+
+
+def register(asked: schemas.RegisterBenchmarkRequest, actor: Principal) -> Benchmark:
+    """Store a benchmark and return it; called inside a write.
+
+    The same content again is no change. Raises Conflict for the id with other content, BadRequest for bad values.
+    """
+    _check(asked)
+    fields = {
+        "dataset_id": asked.dataset_id,
+        "scoring_functions": list(dict.fromkeys(asked.scoring_functions)),
+        "provider_id": asked.provider_id or PROVIDER,
+        "provider_benchmark_id": asked.provider_benchmark_id or asked.benchmark_id,
+        "metadata": asked.metadata or {},
+    }
+    benchmark, is_new = Benchmark.objects.get_or_create(
+        benchmark_id=asked.benchmark_id, defaults={**fields, "created_by_id": actor.user_id}
+    )
+    if is_new:
+        audit.note(actor, "create", "benchmark", benchmark.benchmark_id, dataset=benchmark.dataset_id)
+    elif any(getattr(benchmark, name) != value for name, value in fields.items()):
+        raise Conflict(
+            f"Benchmark '{benchmark.benchmark_id}' exists with other content; delete it first, or choose another id."
+        )
+    return benchmark
+
+
+def _check(asked: schemas.RegisterBenchmarkRequest) -> None:
+    texts = {
+        "benchmark_id": asked.benchmark_id,
+        "dataset_id": asked.dataset_id,
+        "provider_benchmark_id": asked.provider_benchmark_id or "x",
+    }
+    for name, text in texts.items():
+        if not text.strip() or len(text) > LONGEST_ID or "\0" in text:
+            raise BadRequest(f"{name}: must be 1 to {LONGEST_ID} characters of text")
+    if asked.provider_id not in (None, PROVIDER):
+        raise BadRequest(f"provider_id: no eval provider is named '{asked.provider_id}'. Known: {PROVIDER}.")
+
+
+def unregister(benchmark_id: str, actor: Principal) -> None:
+    """Delete a benchmark and stop what runs of it; its evaluations stay readable. Raises NotFound."""
+    benchmark = Benchmark.objects.named(benchmark_id)
+    runner.cancel(Job.objects.filter(about_kind="benchmark", about_id=benchmark.benchmark_id), actor)
+    benchmark.delete()
+    audit.note(actor, "delete", "benchmark", benchmark_id)

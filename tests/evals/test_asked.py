@@ -1,0 +1,67 @@
+"""What a row asks, by the first column that tells (SEMANTICS 4.3), and what scorers are shown."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.core.errors import BadRequest
+from apps.evals import asked
+
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "One?"},
+    {"role": "assistant", "content": "1"},
+    {"role": "user", "content": "Two?"},
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "messages"),
+    [
+        ({"completion_input": "Say so", "question": "no"}, [{"role": "user", "content": "Say so"}]),
+        ({"completion_input": json.dumps({"content": "In JSON"})}, [{"role": "user", "content": "In JSON"}]),
+        ({"chat_completion_input": json.dumps(TALK), "question": "no"}, TALK),
+        ({"chat_completion_input": TALK}, TALK),
+        ({"messages": TALK}, TALK),
+        ({"messages": json.dumps(TALK)}, TALK),
+        ({"question": "Why?", "input_query": "no"}, [{"role": "user", "content": "Why?"}]),
+        ({"input_query": "How?"}, [{"role": "user", "content": "How?"}]),
+        ({"question": 7}, [{"role": "user", "content": "7"}]),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]},
+         [{"role": "user", "content": "a\nb"}]),
+    ],
+)  # fmt: skip
+def test_the_first_column_that_tells_is_asked(row: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    assert asked.messages_of(row) == messages
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {}, {"answer": "only"}, {"messages": []}, {"messages": "no JSON"},
+        {"messages": [{"role": "alien", "content": "x"}]},
+        {"messages": [{"role": "user"}]}, {"messages": [7]}, {"chat_completion_input": "{}"},
+        {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
+    ],
+)  # fmt: skip
+def test_a_row_that_asks_nothing_says_what_it_needs(row: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest):
+        asked.messages_of(row)
+
+
+def test_scorers_see_the_row_with_the_answer_under_every_name() -> None:
+    row = {"question": "Why?", "answer": "So.", "extra": 1}
+
+    shown = asked.shown(row, {"generated_answer": "Because.", "context": "c"})
+
+    assert shown == {
+        "question": "Why?", "answer": "So.", "extra": 1, "input_query": "Why?", "expected_answer": "So.",
+        "generated_answer": "Because.", "context": "c",
+    }  # fmt: skip
+
+
+def test_the_last_words_of_a_person_are_the_question_of_a_talk() -> None:
+    shown = asked.shown({"messages": TALK, "expected_answer": "2", "answer": "no"}, {"generated_answer": "2"})
+
+    assert shown["input_query"] == "Two?" and shown["expected_answer"] == "2"

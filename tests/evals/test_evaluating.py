@@ -1,0 +1,142 @@
+"""Many rows at once: each is asked and scored once, in bounded number, and a failure stays with its row."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from apps.core.errors import BadRequest, ProviderError
+from apps.evals import evaluating
+from apps.evals.candidates import Answer
+from apps.evals.evaluating import Result, Run
+from stack_console import tracing
+
+Json = dict[str, Any]
+
+
+class Model:
+    """A candidate that answers a row's question after a moment, or fails as the row says."""
+
+    def __init__(self, *, fails: int = 0) -> None:
+        self.calls: list[str] = []
+        self.now = self.most = 0
+        self.fails = fails
+
+    async def ask(self, row: Json) -> Answer:
+        self.calls.append(row["question"])
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(0.002)
+            if row.get("refused"):
+                raise BadRequest("no such thing")
+            if self.fails > 0:
+                self.fails -= 1
+                raise ProviderError("away", status=502)
+        finally:
+            self.now -= 1
+        return Answer({"generated_answer": row["question"].upper()}, 3, 2)
+
+
+@pytest.fixture(autouse=True)
+def traced() -> None:
+    """Let spans have ids, as in a running console."""
+    tracing.start()
+
+
+async def score(row: Json) -> dict[str, Json]:
+    """Score by equality."""
+    return {"f": {"score": float(row["generated_answer"] == row["expected_answer"])}}
+
+
+async def rows(*given: Json) -> AsyncIterator[tuple[int, str]]:
+    """Give rows as a dataset does."""
+    for position, row in enumerate(given):
+        yield position, json.dumps(row)
+
+
+async def results_of(model: Model, *given: Json, at_once: int = 4) -> dict[int, Result]:
+    """Return the results by their position."""
+    run = Run(model.ask, score, ["f"], at_once, {"benchmark_id": "b"})
+    found: dict[int, Result] = {}
+    async with aclosing(run.results(rows(*given))) as results:
+        async for result in results:
+            assert result.position not in found
+            found[result.position] = result
+    return found
+
+
+def questions(count: int) -> list[Json]:
+    """Return rows; every third expects something else."""
+    return [{"question": f"q{n}", "answer": f"Q{n}" if n % 3 else "no"} for n in range(count)]
+
+
+async def test_every_row_is_asked_once_and_several_at_a_time() -> None:
+    model = Model()
+
+    found = await results_of(model, *questions(50), at_once=8)
+
+    assert sorted(found) == list(range(50)) and len(model.calls) == 50
+    assert 2 < model.most <= 8
+    assert found[1].generation == {"generated_answer": "Q1"} and found[1].scores == {"f": {"score": 1.0}}
+    assert found[0].scores == {"f": {"score": 0.0}}
+    assert (found[7].input_tokens, found[7].output_tokens, found[7].error) == (3, 2, "")
+    assert len({result.trace_id for result in found.values()}) == 50
+
+
+async def test_a_row_that_cannot_be_asked_fails_alone() -> None:
+    model = Model()
+
+    found = await results_of(model, {"question": "a", "refused": True}, {"question": "b", "answer": "B"})
+
+    assert found[0].generation == {"generated_answer": None, "error": "no such thing"}
+    assert found[0].scores == {"f": {"score": None}} and found[0].error == "no such thing"
+    assert found[1].scores == {"f": {"score": 1.0}}
+    assert model.calls.count("a") == 1
+
+
+async def test_a_backend_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluating, "TRIES_S", (0.001, 0.001))
+    model = Model(fails=2)
+
+    found = await results_of(model, {"question": "a", "answer": "A"})
+
+    assert model.calls == ["a", "a", "a"] and found[0].scores == {"f": {"score": 1.0}}
+
+
+async def test_nobody_waits_for_a_backend_that_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluating, "TRIES_S", (0.001, 0.001))
+    monkeypatch.setattr(evaluating, "GIVEN_UP", 5)
+    model = Model(fails=10_000)
+
+    found = await results_of(model, *questions(200), at_once=4)
+
+    assert all(result.error == "away" for result in found.values())
+    assert len(model.calls) < 200 + 3 * 10
+
+
+async def test_closing_stops_what_runs_and_reads_no_further() -> None:
+    model = Model()
+    run = Run(model.ask, score, ["f"], 4)
+
+    async with aclosing(run.results(rows(*questions(500)))) as results:
+        async for _ in results:
+            break
+    asked = len(model.calls)
+    await asyncio.sleep(0.02)
+
+    assert len(model.calls) == asked < 60
+
+
+async def test_a_bug_in_a_scorer_ends_the_run_with_it() -> None:
+    async def broken(row: Json) -> dict[str, Json]:
+        raise TypeError("a bug")
+
+    run = Run(Model().ask, broken, ["f"], 4)
+
+    with pytest.raises(ExceptionGroup):
+        async for _ in run.results(rows(*questions(20))):
+            pass
