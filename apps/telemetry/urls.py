@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.telemetry import keep_views, list_views, trace_export
+from apps.telemetry import keep_views, list_views, metric_views, trace_export, trace_views
 
 app_name = "telemetry"
 urlpatterns = [
@@ -13,4 +13,17 @@ urlpatterns = [
     path("traces/keep/", keep_views.spans_keep, name="spans-keep"),
     path("traces/export/<str:kind>/", trace_export.trace_export, name="trace-export"),
     path("traces/exports/<uuid:job_id>/", trace_export.export_file, name="trace-export-file"),
+    path("traces/<str:trace_id>/", trace_views.trace_detail, name="trace-detail"),
+    path("traces/<str:trace_id>/head/", trace_views.trace_head, name="trace-head"),
+    path("traces/<str:trace_id>/find/", trace_views.trace_find, name="trace-find"),
+    path("traces/<str:trace_id>/spans.json", trace_views.trace_structure, name="trace-structure"),
+    path("traces/<str:trace_id>/otlp.json", trace_export.trace_otlp, name="trace-otlp"),
+    path("traces/<str:trace_id>/spans/<int:number>/", trace_views.span_detail, name="span-detail"),
+    path("metrics/", metric_views.metric_list, name="metric-list"),
+    path("metrics/panels/", metric_views.metric_panels, name="metric-panels"),
+    path("metrics/panels/<str:panel>.csv", metric_views.metric_panel_file, name="metric-panel-file"),
+    # The name of a metric may hold slashes.
+    path("metrics/<path:name>/series/", metric_views.metric_series, name="metric-series"),
+    path("metrics/<path:name>/points.csv", metric_views.metric_file, name="metric-file"),
+    path("metrics/<path:name>/", metric_views.metric_detail, name="metric-detail"),
 ]
