@@ -76,6 +76,9 @@ class SchemaField(FastJSONField):
 class JSONTextField(models.TextField[Any, Any]):
     """JSON kept as text: comes back exactly as given, where a database's own JSON type would change or refuse it."""
 
+    _pyi_private_set_type: Any  # what type checkers take for the column's values
+    _pyi_private_get_type: Any
+
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
         """Return the stored value as Python data."""
         return from_json(value) if isinstance(value, str | bytes) else value

@@ -10,7 +10,12 @@ from pydantic import ValidationError
 
 from apps.agents import history, preparation, runtime
 from apps.agents.models import Agent, Session
-from apps.agents.schemas import AgentConfig
+from apps.agents.schemas import (
+    AgentConfig,
+    AgentTurnResponseTurnAwaitingInputPayload,
+    AgentTurnResponseTurnCompletePayload,
+    InputMessage,
+)
 from apps.agents.turn_state import TurnState
 from apps.core.content import text_of
 from apps.core.errors import BadRequest, ConsoleError
@@ -85,7 +90,7 @@ async def _agent(config: AgentConfig) -> Ask:
     await preparation.prepared(Session(agent=agent, session_id=new_id()), [], None, None)  # fails before the first row
 
     async def ask(row: Json) -> Answer:
-        messages = _spoken(row)
+        messages: list[InputMessage] = [*_spoken(row)]
         session = Session(agent=agent, session_id=new_id())
         turn = await preparation.prepared(session, messages, None, None)
         inputs = [message.model_dump(mode="json", exclude_none=True) for message in messages]
@@ -99,9 +104,10 @@ async def _turn(turn: TurnState) -> Answer:
     async with aclosing(runtime.take_turn(turn)) as events:  # type: ignore[type-var]
         async for event in events:
             last = event.payload
-    if last.event_type == "turn_awaiting_input":
+    if isinstance(last, AgentTurnResponseTurnAwaitingInputPayload):
         names = ", ".join(sorted({call.tool_name for call in turn.waiting_for}))
         raise ConsoleError(f"The agent waits for its caller to run {names}; in an evaluation nobody does.", status=400)
+    assert isinstance(last, AgentTurnResponseTurnCompletePayload)
     output = last.turn.output_message
     generation: Json = {"generated_answer": text_of(output.content)}
     context = _found(turn)
@@ -164,4 +170,4 @@ async def judge(model_id: str, prompt: str) -> str:
 
 def at_once() -> int:
     """Return how many rows are asked at the same time."""
-    return max(1, settings.EVAL_AT_ONCE)
+    return max(1, int(settings.EVAL_AT_ONCE))

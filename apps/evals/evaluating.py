@@ -22,7 +22,12 @@ Rows = AsyncIterator[tuple[int, str]]
 TRIES_S = (0.5, 2.0)  # waits before a row whose backend failed is asked again
 TRANSIENT = {429, 502, 503, 504}
 GIVEN_UP = 20  # rows that fail before any succeeds: then nobody waits and asks again
-ROOT = {"__root__": True, "__root_span__": True, "__local_root_span__": True, "__location__": "worker"}
+ROOT: dict[str, bool | str] = {
+    "__root__": True,
+    "__root_span__": True,
+    "__local_root_span__": True,
+    "__location__": "worker",
+}
 
 
 @dataclass(slots=True)

@@ -130,18 +130,18 @@ class _Keeper:
 
     async def flush(self) -> None:
         """Store what waits, in one transaction that also shows that the lease is still held."""
-        results, self._waiting = self._waiting, []
-        if not results:
+        some, self._waiting = self._waiting, []
+        if not some:
             return
-        await db.write(_store, self._evaluation.pk, results, self._handle)
-        self._done += len(results)
+        await db.write(_store, self._evaluation.pk, some, self._handle)
+        self._done += len(some)
         self._handle.progress(self._done, self._evaluation.row_total, "rows")
         if time.monotonic() >= self._add_up_at:
             began = time.monotonic()
             await db.write(_keep_sums, self._evaluation.pk, await db.read(results.sums, self._evaluation.pk))
             # The more rows there are the longer adding up takes: it never takes more than a small share of the time.
             self._add_up_at = time.monotonic() + max(TELL_S, 20 * (time.monotonic() - began))
-        news = {"event_type": "rows_evaluated", "positions": [result.position for result in results]}
+        news = {"event_type": "rows_evaluated", "positions": [result.position for result in some]}
         live.tell(f"evaluation:{self._handle.job_id}", news)
 
 
@@ -181,7 +181,7 @@ def _again(job: Job) -> Evaluation:
     evaluation.job, evaluation.created_at, evaluation.failed_count = job, now(), 0
     evaluation.save(force_insert=True)
     table = EvaluatedRow._meta.db_table
-    kept = ", ".join(field.column for field in EvaluatedRow._meta.fields if field.name not in ("id", "evaluation"))
+    kept = ", ".join(str(field.column) for field in EvaluatedRow._meta.fields if field.name not in ("id", "evaluation"))
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} (evaluation_id, {kept}) "
@@ -207,7 +207,7 @@ async def _rows(evaluation: Evaluation, done: set[int]) -> AsyncIterator[tuple[i
             index += 1
 
 
-def _store(evaluation_pk: int, results: list[Result], handle: Handle) -> None:
+def _store(evaluation_pk: int, some: list[Result], handle: Handle) -> None:
     EvaluatedRow.objects.bulk_create(
         [
             EvaluatedRow(
@@ -222,14 +222,14 @@ def _store(evaluation_pk: int, results: list[Result], handle: Handle) -> None:
                 output_tokens=result.output_tokens,
                 trace_id=result.trace_id,
             )
-            for result in results
+            for result in some
         ]
     )
-    failed = sum(bool(result.error) for result in results)
+    failed = sum(bool(result.error) for result in some)
     Evaluation.objects.filter(pk=evaluation_pk).update(
-        row_count=F("row_count") + len(results), failed_count=F("failed_count") + failed
+        row_count=F("row_count") + len(some), failed_count=F("failed_count") + failed
     )
-    handle.keep({"rows": max(result.position for result in results) + 1})
+    handle.keep({"rows": max(result.position for result in some) + 1})
 
 
 def _keep_sums(evaluation_pk: int, sums: Json) -> None:

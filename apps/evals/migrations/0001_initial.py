@@ -8,97 +8,135 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('jobs', '0002_periodic'),
+        ("jobs", "0002_periodic"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Benchmark',
+            name="Benchmark",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('benchmark_id', models.CharField(max_length=255, unique=True)),
-                ('dataset_id', models.CharField(db_index=True, max_length=255)),
-                ('scoring_functions', apps.core.fields.JSONTextField(default=list)),
-                ('provider_id', models.CharField(max_length=255)),
-                ('provider_benchmark_id', models.CharField(max_length=255)),
-                ('metadata', apps.core.fields.JSONTextField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("benchmark_id", models.CharField(max_length=255, unique=True)),
+                ("dataset_id", models.CharField(db_index=True, max_length=255)),
+                ("scoring_functions", apps.core.fields.JSONTextField(default=list)),
+                ("provider_id", models.CharField(max_length=255)),
+                ("provider_benchmark_id", models.CharField(max_length=255)),
+                ("metadata", apps.core.fields.JSONTextField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Evaluation',
+            name="Evaluation",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('benchmark_id', models.CharField(db_index=True, max_length=255)),
-                ('dataset_id', models.CharField(max_length=255)),
-                ('config', apps.core.fields.SchemaField()),
-                ('scoring', apps.core.fields.JSONTextField(default=dict, help_text='Function id → the parameters of this run.')),
-                ('candidate', models.CharField(help_text='Model or agent, in words.', max_length=255)),
-                ('row_total', models.IntegerField(default=0)),
-                ('row_count', models.IntegerField(default=0, help_text='Rows that are done.')),
-                ('failed_count', models.IntegerField(default=0, help_text='Rows without an answer.')),
-                ('input_tokens', models.BigIntegerField(null=True)),
-                ('output_tokens', models.BigIntegerField(null=True)),
-                ('aggregated', apps.core.fields.JSONTextField(default=dict, help_text='Function id → what its scores come to together.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('job', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='evaluation', to='jobs.job')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("benchmark_id", models.CharField(db_index=True, max_length=255)),
+                ("dataset_id", models.CharField(max_length=255)),
+                ("config", apps.core.fields.SchemaField()),
+                (
+                    "scoring",
+                    apps.core.fields.JSONTextField(default=dict, help_text="Function id → the parameters of this run."),
+                ),
+                ("candidate", models.CharField(help_text="Model or agent, in words.", max_length=255)),
+                ("row_total", models.IntegerField(default=0)),
+                ("row_count", models.IntegerField(default=0, help_text="Rows that are done.")),
+                ("failed_count", models.IntegerField(default=0, help_text="Rows without an answer.")),
+                ("input_tokens", models.BigIntegerField(null=True)),
+                ("output_tokens", models.BigIntegerField(null=True)),
+                (
+                    "aggregated",
+                    apps.core.fields.JSONTextField(
+                        default=dict, help_text="Function id → what its scores come to together."
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "job",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="evaluation", to="jobs.job"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='EvaluatedRow',
+            name="EvaluatedRow",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('position', models.IntegerField(help_text='Place in the evaluation, from 0.')),
-                ('row', models.TextField(help_text='The row as it was, as JSON.')),
-                ('generation', models.TextField(help_text="The API's generation of this row, as JSON.")),
-                ('scores', models.TextField(help_text="Function id → the API's score row, as JSON.")),
-                ('error', models.TextField(blank=True)),
-                ('duration_ms', models.IntegerField(null=True)),
-                ('input_tokens', models.BigIntegerField(null=True)),
-                ('output_tokens', models.BigIntegerField(null=True)),
-                ('trace_id', models.CharField(blank=True, max_length=32)),
-                ('evaluation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='evals.evaluation')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("position", models.IntegerField(help_text="Place in the evaluation, from 0.")),
+                ("row", models.TextField(help_text="The row as it was, as JSON.")),
+                ("generation", models.TextField(help_text="The API's generation of this row, as JSON.")),
+                ("scores", models.TextField(help_text="Function id → the API's score row, as JSON.")),
+                ("error", models.TextField(blank=True)),
+                ("duration_ms", models.IntegerField(null=True)),
+                ("input_tokens", models.BigIntegerField(null=True)),
+                ("output_tokens", models.BigIntegerField(null=True)),
+                ("trace_id", models.CharField(blank=True, max_length=32)),
+                (
+                    "evaluation",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="evals.evaluation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['evaluation_id', 'position'],
+                "ordering": ["evaluation_id", "position"],
             },
         ),
         migrations.CreateModel(
-            name='ScoringFunction',
+            name="ScoringFunction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scoring_fn_id', models.CharField(max_length=255, unique=True)),
-                ('description', models.TextField(blank=True)),
-                ('return_type', apps.core.fields.JSONTextField(default=dict)),
-                ('provider_id', models.CharField(max_length=255)),
-                ('provider_scoring_fn_id', models.CharField(help_text='The built-in function that runs.', max_length=255)),
-                ('params', apps.core.fields.SchemaField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("scoring_fn_id", models.CharField(max_length=255, unique=True)),
+                ("description", models.TextField(blank=True)),
+                ("return_type", apps.core.fields.JSONTextField(default=dict)),
+                ("provider_id", models.CharField(max_length=255)),
+                (
+                    "provider_scoring_fn_id",
+                    models.CharField(help_text="The built-in function that runs.", max_length=255),
+                ),
+                ("params", apps.core.fields.SchemaField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.AddIndex(
-            model_name='evaluation',
-            index=models.Index(fields=['benchmark_id', 'id'], name='evaluation_benchmark'),
+            model_name="evaluation",
+            index=models.Index(fields=["benchmark_id", "id"], name="evaluation_benchmark"),
         ),
         migrations.AddConstraint(
-            model_name='evaluatedrow',
-            constraint=models.UniqueConstraint(fields=('evaluation', 'position'), name='one_result_for_a_row'),
+            model_name="evaluatedrow",
+            constraint=models.UniqueConstraint(fields=("evaluation", "position"), name="one_result_for_a_row"),
         ),
     ]
