@@ -11,7 +11,7 @@ from opentelemetry.trace import Span
 
 from apps.agents import schemas
 from apps.agents.history import call_json, reads_as_object, system_message
-from apps.agents.turn_state import Event, TurnState, as_json, stopping
+from apps.agents.turn_state import OFFERED_AS, Event, TurnState, as_json, stopping
 from apps.core.ids import new_id
 from apps.inference.sampling import chat_parameters
 from apps.inference.schemas import CompletionMessage, StopReason, TextDelta, ToolCall, ToolCallDelta, ToolDef
@@ -19,8 +19,6 @@ from apps.inference.schemas import CompletionMessage, StopReason, TextDelta, Too
 Json = dict[str, Any]
 Piece = TextDelta | ToolCallDelta
 STOP_REASONS: dict[str | None, StopReason] = {"tool_calls": "end_of_message", "length": "out_of_tokens"}
-# The model is offered the built-in search under the name it was trained on; the tool that runs has another.
-OFFERED_AS = {"web_search": "brave_search"}
 
 
 @dataclass
@@ -32,13 +30,18 @@ class Writing:
     finish_reason: str | None = None
     usage: Json = field(default_factory=dict)
     first_token_ms: float | None = None
+    confidential: frozenset[str] = frozenset()  # tools whose arguments are not shown while they are written
+
+    def withholds(self, tool_name: str) -> bool:
+        """Return whether the arguments of a call may be secret; a call without a name yet could be of any tool."""
+        return tool_name in self.confidential or (not tool_name and bool(self.confidential))
 
 
 async def infer(turn: TurnState) -> AsyncIterator[Event]:
     """Call the model once: step_start, a step_progress for each piece, step_complete."""
     started = turn.start_step("inference")
     yield Event(started)
-    began, writing = turn.tick(), Writing()
+    began, writing = turn.tick(), Writing(confidential=turn.confidential)
     turn.infer_iters += 1
     body = request_body(turn)
     hold = bool(turn.output_shields)  # show text only once the shields have seen it
@@ -154,7 +157,8 @@ def _read_call(writing: Writing, position: int, part: Json) -> Iterator[ToolCall
     arguments = (function.get("arguments") or "").replace("\0", "")
     if arguments:
         call["arguments"] += arguments
-        yield _fragment(arguments)
+        if not writing.withholds(call["name"]):
+            yield _fragment(arguments)
 
 
 def _fragment(text: str) -> ToolCallDelta:
@@ -169,19 +173,16 @@ def _finished_calls(turn: TurnState, writing: Writing) -> list[ToolCall]:
     for _, call in sorted(writing.calls.items()):
         call_id = call["id"] if call["id"] and call["id"] not in taken else f"call_{new_id()}"
         taken.add(call_id)
-        calls.append(
-            ToolCall(
-                call_id=call_id,
-                tool_name=call["name"] or "unnamed",
-                arguments=call["arguments"] if call["arguments"].strip() else "{}",
-            )
-        )
+        arguments = call["arguments"] if call["arguments"].strip() else "{}"
+        calls.append(turn.veiled(ToolCall(call_id=call_id, tool_name=call["name"] or "unnamed", arguments=arguments)))
     return calls
 
 
 def _closing_deltas(turn: TurnState, calls: list[ToolCall]) -> Iterator[ToolCallDelta]:
     """For each call its closing bracket, followed at once by the verdict whether its arguments can be read."""
     for call in calls:
+        if call.tool_name in turn.confidential:
+            yield _fragment(call.arguments)
         yield _fragment(")")
         if reads_as_object(call.arguments):
             yield ToolCallDelta.model_construct(tool_call=call, parse_status="succeeded")

@@ -10,9 +10,10 @@ from opentelemetry import trace
 
 from apps.agents import schemas
 from apps.agents.models import Session
-from apps.agents.turn_state import TurnState
+from apps.agents.turn_state import RunShields, TurnState, as_json
 from apps.core.errors import BadRequest
 from apps.core.ids import new_id
+from apps.core.redaction import hide
 from apps.inference import chat
 from apps.inference.schemas import ToolConfig
 from apps.safety import shields
@@ -32,20 +33,10 @@ async def prepared(
     config = session.agent.agent_config
     target = await chat.find(config.model)
     found = await tools.collect(_groups([*(config.toolgroups or []), *(toolgroups or [])]))
-    ready = {
-        shield.shield_id: shield
-        for shield in await shields.find([*(config.input_shields or []), *(config.output_shields or [])])
-    }
+    looking = await shields.find([*(config.input_shields or []), *(config.output_shields or [])])
     by_name = {tool.definition.name: tool for tool in found}
     own = tool_config or config.tool_config or ToolConfig()
     _check_tools([tool.name for tool in config.client_tools or []] + [tool.definition.name for tool in found], own)
-
-    async def run_shield(shield_id: str, seen: list[Any]) -> Any:
-        with tracer.start_as_current_span(f"run_shield_{shield_id}"):
-            return await ready[shield_id].run(seen)
-
-    async def run_shields(ids: list[str], seen: list[Any]) -> list[Any]:
-        return list(await asyncio.gather(*(run_shield(shield_id, seen) for shield_id in ids)))
 
     async def run_tool(name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         tool = by_name[name]
@@ -60,15 +51,30 @@ async def prepared(
         input_messages=messages,
         messages=[],
         chat=lambda body: chat.stream(target, body),
-        run_shields=run_shields,
+        run_shields=_together(looking),
         run_tool=run_tool,
         agent_id=session.agent.agent_id,
         model_id=target.identifier,
         provider_id=target.provider_id,
         capture_content=settings.TELEMETRY_CONTENT,
         server_tools=[tool.definition for tool in found],
+        secrets=[text for tool in found for text in hide(as_json(tool.args), tool.definition.input_schema)[1]],
         started_at=now(),
     )
+
+
+def _together(ready: list[shields.Shield]) -> RunShields:
+    """Return what runs some of these shields at once, each in a span of its own."""
+    by_id = {shield.shield_id: shield for shield in ready}
+
+    async def run_shield(shield_id: str, seen: list[Any]) -> Any:
+        with tracer.start_as_current_span(f"run_shield_{shield_id}"):
+            return await by_id[shield_id].run(seen)
+
+    async def run_shields(ids: list[str], seen: list[Any]) -> list[Any]:
+        return list(await asyncio.gather(*(run_shield(shield_id, seen) for shield_id in ids)))
+
+    return run_shields
 
 
 def _check_tools(names: list[str], config: ToolConfig) -> None:

@@ -111,10 +111,11 @@ class Running:
                 )
             case "turn_complete" | "turn_awaiting_input":
                 self._finishing = True
-                self.turn = payload.turn
+                told = self.state.for_caller(payload)
+                self.turn = told.turn  # type: ignore[union-attr]
                 if not await db.write(records.finish, self.row, self.state, payload.turn):
                     raise Conflict("This turn was ended elsewhere while it ran, or was deleted.")
-                self._answer(payload)
+                self._answer(told)
                 self._announce(payload.model_dump(mode="json", exclude_none=True))
                 await self._tell_others()
                 return

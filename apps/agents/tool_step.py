@@ -8,10 +8,9 @@ from pydantic_core import from_json
 
 from apps.agents import schemas
 from apps.agents.history import reads_as_object, tool_message
-from apps.agents.turn_state import Event, TurnState, as_json, stopping
+from apps.agents.turn_state import RUNS_AS, Event, TurnState, as_json, stopping
+from apps.core import redaction
 from apps.inference.schemas import ToolCall, ToolCallDelta, ToolResponse
-
-RUNS_AS = {"brave_search": "web_search"}
 
 
 async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
@@ -28,7 +27,7 @@ async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
         turn.note(span, "input", as_json({"role": "assistant", "tool_calls": [call]}))
         response = _response(call, "The turn was stopped while this tool ran.", {"error": True})
         with stopping(turn):
-            response = await _run(turn, call)
+            response = _without_secrets(turn, await _run(turn, call))
         turn.note(span, "output", as_json({"role": "tool", "call_id": call.call_id, "content": response.content}))
         if (response.metadata or {}).get("error"):
             # What the tool answered is content; that it failed is told without it too.
@@ -67,13 +66,21 @@ async def _run(turn: TurnState, call: ToolCall) -> ToolResponse:
             call, f"There is no tool '{call.tool_name}'. Tools: {', '.join(known) or 'none'}.", {"error": True}
         )
     try:
-        content, metadata = await turn.run_tool(name, from_json(call.arguments))
+        content, metadata = await turn.run_tool(name, from_json(turn.unveiled(call).arguments))
     except Exception as error:
         text = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
         return _response(call, f"The tool '{call.tool_name}' failed: {text}", {"error": True})
     if not content:
         return _response(call, f"The tool '{call.tool_name}' answered nothing.", {"error": True})
     return _response(call, content, metadata)
+
+
+def _without_secrets(turn: TurnState, response: ToolResponse) -> ToolResponse:
+    """Return a tool's answer without the secrets tools of this turn were given: some repeat what they are asked."""
+    if not turn.secrets:
+        return response
+    told = redaction.without(response.model_dump(mode="json", include={"content", "metadata"}), turn.secrets)
+    return ToolResponse.model_validate({"call_id": response.call_id, "tool_name": response.tool_name, **told})
 
 
 def _response(call: ToolCall, content: Any, metadata: dict[str, Any]) -> ToolResponse:

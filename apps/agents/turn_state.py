@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from opentelemetry import trace
@@ -12,6 +13,7 @@ from opentelemetry.trace import Span
 from pydantic_core import to_json
 
 from apps.agents import schemas
+from apps.core import redaction
 from apps.core.ids import new_id
 from apps.inference.schemas import CompletionMessage, ToolCall, ToolConfig, ToolDef, ToolResponse
 from apps.safety.schemas import SafetyViolation
@@ -21,6 +23,9 @@ Json = dict[str, Any]
 Chat = Callable[[Json], AsyncIterator[Json]]
 RunShields = Callable[[list[str], list[Json]], Awaitable[list[SafetyViolation | None]]]
 RunTool = Callable[[str, Json], Awaitable[tuple[Any, Json]]]
+# The model is offered the built-in search under the name it was trained on; the tool that runs has another.
+RUNS_AS = {"brave_search": "web_search"}
+OFFERED_AS = {runs: offered for offered, runs in RUNS_AS.items()}
 
 
 @dataclass(slots=True)
@@ -66,6 +71,8 @@ class TurnState:
     stop_asked: bool = False
     is_stopped: bool = False
     held: list[Event] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)  # what tools were given and nobody else may see
+    withheld: dict[str, str] = field(default_factory=dict)  # by call: its real arguments, for its tool alone
     _last_tick: datetime = field(default_factory=lambda: datetime.min.replace(tzinfo=UTC))
 
     @property
@@ -82,6 +89,27 @@ class TurnState:
     def tools(self) -> list[ToolDef]:
         """Every tool the model may call: the caller's first, then the server's."""
         return [*(self.config.client_tools or []), *self.server_tools]
+
+    @cached_property
+    def confidential(self) -> frozenset[str]:
+        """Names of tools that take secret arguments, as the model calls them and as they run."""
+        names = {tool.name for tool in self.tools if redaction.has_secrets(tool.input_schema)}
+        return frozenset(names | {OFFERED_AS[name] for name in names if name in OFFERED_AS})
+
+    def veiled(self, call: ToolCall) -> ToolCall:
+        """Return a call as it may be kept and shown; its real arguments stay with the turn while it runs."""
+        if call.tool_name not in self.confidential:
+            return call
+        name = RUNS_AS.get(call.tool_name, call.tool_name)
+        schema = next(tool.input_schema for tool in self.tools if tool.name in (name, call.tool_name))
+        shown, secrets = redaction.hide(call.arguments, schema)
+        self.withheld[call.call_id] = call.arguments
+        self.secrets += secrets
+        return call.model_copy(update={"arguments": shown})
+
+    def unveiled(self, call: ToolCall) -> ToolCall:
+        """Return a call with its real arguments."""
+        return call.model_copy(update={"arguments": self.withheld.get(call.call_id, call.arguments)})
 
     def tick(self) -> datetime:
         """Return the time, later than any time returned before: clients compare step times with ``<``."""
@@ -164,6 +192,15 @@ class TurnState:
         if self.is_stopped:  # what was called and not run is nobody's to run any more
             output = CompletionMessage(content=output.content, stop_reason="end_of_turn", tool_calls=[])
         return Event(schemas.AgentTurnResponseTurnCompletePayload(turn=self.as_schema(output, self.tick())))
+
+    def for_caller(self, last: schemas.Payload) -> schemas.Payload:
+        """Return the turn's last event as its caller gets it: with what the tools that run there need."""
+        if not self.waiting_for or not self.withheld:
+            return last
+        assert isinstance(last, schemas.AgentTurnResponseTurnAwaitingInputPayload)
+        calls = [self.unveiled(call) for call in self.waiting_for]
+        output = last.turn.output_message.model_copy(update={"tool_calls": calls})
+        return last.model_copy(update={"turn": last.turn.model_copy(update={"output_message": output})})
 
     def as_schema(self, output: CompletionMessage, completed_at: datetime | None) -> schemas.Turn:
         """Return the turn so far as the API tells it."""

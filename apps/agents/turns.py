@@ -9,6 +9,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from apps.accounts import audit
 from apps.accounts.principals import Principal
@@ -18,6 +19,7 @@ from apps.agents.running import TURNS, Running, announce_waiting, running, runni
 from apps.agents.turn_state import TurnState, as_json
 from apps.core import db, live
 from apps.core.errors import Conflict
+from apps.core.redaction import HIDDEN
 from apps.inference.schemas import ToolConfig
 
 log = logging.getLogger(__name__)
@@ -224,13 +226,22 @@ def _root(name: str, session: Session, state: TurnState, request: Any) -> Iterat
     if state.config.name:
         root.set_attribute("agent_name", state.config.name)
     root.set_attribute("gen_ai.request.model", state.model_id or state.config.model)
-    state.note(root, "request", as_json(request))
+    state.note(root, "request", _as_told(request))
     try:
         yield root
     except BaseException:
         if root is not current:
             root.end()
         raise
+
+
+def _as_told(request: Any) -> str:
+    """Return a request as its span tells it: arguments of tool groups may be credentials."""
+    told = to_jsonable_python(request, exclude_none=True)
+    for group in told.get("toolgroups") or ():
+        if isinstance(group, dict):
+            group["args"] = dict.fromkeys(group.get("args") or (), HIDDEN)
+    return as_json(told)
 
 
 def _plain(value: Any) -> Any:

@@ -11,4 +11,4 @@ class Uncounted(Paginator):  # type: ignore[type-arg]
     @property
     def count(self) -> int:  # type: ignore[override]
         """Return how many rows are offered for paging, by the keys in the list's own order rather than by a count."""
-        return len(self.object_list.values_list("pk", flat=True)[:MANY])  # type: ignore[union-attr]
+        return len(self.object_list.values_list("pk", flat=True)[:MANY])  # type: ignore[union-attr,attr-defined]

@@ -81,10 +81,10 @@ async def openai_chat_completion(
     target = await chat.find(body.model)
     sent = body.model_dump(exclude_unset=True, exclude={"stream", "stream_options"})
     if not body.stream:
-        with spans.calling("chat", target, sent.get("messages")) as span:
+        with spans.calling("chat", target, _asked(sent)) as span:
             whole = await chat.complete(target, sent)
             spans.count(span, whole.get("usage"))
-            spans.note(span, "output", _answered(whole))
+            spans.note(span, "output", spans.without_secrets(_answered(whole), sent.get("tools")))
         return HttpResponse(to_json({**whole, "model": target.identifier}), content_type="application/json")
     chunks = _traced(target, sent)
     first = await anext(chunks, None)  # a refusal is told as an HTTP error while it still can be
@@ -95,7 +95,7 @@ async def _traced(target: Target, sent: dict[str, Any]) -> AsyncGenerator[Chunk]
     """Yield a model's answer within a span of its own, which ends with the stream."""
     text: list[str] = []
     asked = time.perf_counter()
-    with spans.calling("chat", target, sent.get("messages")) as span:
+    with spans.calling("chat", target, _asked(sent)) as span:
         async with aclosing(chat.stream(target, sent)) as chunks:
             async for chunk in chunks:
                 if chunk.get("usage"):
@@ -108,6 +108,10 @@ async def _traced(target: Target, sent: dict[str, Any]) -> AsyncGenerator[Chunk]
                         text.append(piece)
                 yield chunk
         spans.note(span, "output", {"content": "".join(text)})
+
+
+def _asked(sent: dict[str, Any]) -> list[Any]:
+    return [spans.without_secrets(message, sent.get("tools")) for message in sent.get("messages") or ()]
 
 
 def _answered(whole: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from pydantic_core import to_json
 
 from apps.core.errors import ConsoleError
+from apps.core.redaction import has_secrets, hide
 from apps.inference.chat import Target
 
 tracer = trace.get_tracer("apps.inference")
@@ -37,6 +38,24 @@ def calling(operation: str, target: Target, asked: Any) -> Iterator[Span]:
         raise
     finally:
         span.end()
+
+
+def without_secrets(message: Any, tools: Any) -> Any:
+    """Return a message with the secret arguments of its tool calls hidden, by the schemas of the tools offered."""
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    if not calls or not has_secrets(tools):
+        return message
+    functions = [tool.get("function") or {} for tool in tools if isinstance(tool, dict)]
+    schemas = {function.get("name"): function.get("parameters") for function in functions}
+    return {**message, "tool_calls": [_without_secrets(call, schemas) for call in calls]}
+
+
+def _without_secrets(call: Any, schemas: dict[Any, Any]) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not has_secrets(schemas.get(function.get("name"))):
+        return call
+    shown, _ = hide(str(function.get("arguments")), schemas[function["name"]])
+    return {**call, "function": {**function, "arguments": shown}}
 
 
 def note(span: Span, name: str, value: Any) -> None:

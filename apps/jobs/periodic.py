@@ -20,7 +20,9 @@ KEPT = 5  # ended jobs of each work that stay to be looked at
 
 async def look() -> None:
     """Ask for the jobs that are due; cheap while none is."""
-    if settings.PERIODIC and await db.read(_is_anything_due):
+    if not settings.PERIODIC:
+        return
+    if await db.read(_is_anything_due):
         await db.write(ask_for_due)
 
 

@@ -8,6 +8,7 @@ from django.utils.timezone import now
 
 from apps.core.errors import NotFound, ProviderError
 from apps.core.fields import FastJSONField
+from apps.core.redaction import HIDDEN
 from apps.providers import secrets
 
 
@@ -105,4 +106,4 @@ class Provider(models.Model):
 
     def shown_config(self) -> dict[str, Any]:
         """Return the settings as they may leave this server: every secret that is set reads ``********``."""
-        return {**self.config, **dict.fromkeys(self.secrets_set, secrets.HIDDEN)}
+        return {**self.config, **dict.fromkeys(self.secrets_set, HIDDEN)}

@@ -9,7 +9,6 @@ from pydantic_core import from_json, to_json
 
 from apps.core.errors import ProviderError
 
-HIDDEN = "********"  # what a secret reads wherever it leaves this server
 PURPOSE = b"stack-console provider secrets"
 # The names of secrets stand before the sealed part, so that a page can say which are set without opening them.
 SEPARATOR = ":"

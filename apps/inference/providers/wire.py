@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 from pydantic_core import from_json, to_json
 
 from apps.core.errors import ProviderError
+from apps.core.redaction import HIDDEN
 from apps.inference.completions import Chunk
-from apps.providers.secrets import HIDDEN
 
 NO_KEY = (
     "none"  # given explicitly, or the client would take OPENAI_API_KEY of the environment to a server it is not for
