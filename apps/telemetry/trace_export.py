@@ -73,6 +73,20 @@ def trace_export(request: HttpRequest, kind: str) -> HttpResponseBase:
     return redirect("jobs:job-detail", job.job_id)
 
 
+@require_GET
+@requires("viewer")
+def trace_otlp(request: HttpRequest, trace_id: str) -> HttpResponseBase:
+    """Send one trace as OTLP JSON, whatever its size."""
+    trace = Trace.objects.filter(trace_id=trace_id).first()
+    if trace is None:
+        raise Http404(f"Trace '{trace_id}' not found")
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the response closes it
+    for part in otlp_export.pieces(Span.objects.filter(trace=trace)):
+        file.write(part)
+    file.seek(0)
+    return _file(file, f"trace-{trace_id}.json", "otlp")
+
+
 def _ask(request: HttpRequest, asked: Asked, kind: str, count: int) -> Job:
     arguments = {
         "kind": kind,
