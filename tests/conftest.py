@@ -15,6 +15,7 @@ from django.test import TransactionTestCase
 pytest.register_assert_rewrite("tests.spec.calls", "tests.processes", "tests.program")
 
 from tests import build  # noqa: E402
+from tests import site as web_site  # noqa: E402
 from tests.processes import Console, ModelServer  # noqa: E402
 from tests.program import Program  # noqa: E402
 
@@ -200,3 +201,11 @@ def own_console(tmp_path: Path) -> Iterator[Console]:
     yield one
     one.remove()
     one.models.stop()
+
+
+@pytest.fixture
+async def site(settings: Any) -> AsyncIterator[str]:
+    """A web site on this machine that an operator has allowed; its address."""
+    settings.FETCH_ALLOWED_HOSTS = ["127.0.0.1"]
+    async with web_site.serving() as address:
+        yield address

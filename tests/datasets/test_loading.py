@@ -151,10 +151,13 @@ async def test_a_job_that_failed_for_good_is_told_when_rows_are_asked_for(beta: 
     assert "The disk is gone." in (await beta.get("/datasetio/iterrows/big", status=400))["detail"]
 
 
-async def test_an_endless_answer_becomes_a_job_that_stops_at_the_limit(beta: Checked, site: str, settings: Any) -> None:
+@pytest.mark.parametrize("page", ["endless.jsonl", "bomb.jsonl"])
+async def test_an_endless_answer_becomes_a_job_that_stops_at_the_limit(
+    beta: Checked, site: str, settings: Any, page: str
+) -> None:
     settings.DATASET_AT_ONCE_BYTES = 100_000
     settings.DATASET_MAX_BYTES = 1_000_000
-    source = {"type": "uri", "uri": f"{site}/endless.jsonl"}
+    source = {"type": "uri", "uri": f"{site}/{page}"}
     await beta.post("/datasets", {"purpose": "eval/question-answer", "source": source, "dataset_id": "big"})
     job = await db.read(attempt)
 
