@@ -6,6 +6,7 @@ killed one reads the file again and passes over so many rows.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -86,7 +87,8 @@ def _load(job: Handle, dataset: Dataset, found: sources.Found) -> dict[str, Any]
     if skip:
         job.log(f"Going on behind {skip:,} rows that are stored.")
     lines = _wanted(job, readers.read(found.file, found.kind, found.charset))
-    first = [line.value for line in islice(lines, skip)][: purposes.LOOKED_AT]
+    first = [line.value for line in islice(lines, min(skip, purposes.LOOKED_AT))]
+    deque(islice(lines, skip - len(first)), maxlen=0)
     for batch in _batches(lines):
         first += [line.value for line in batch[: purposes.LOOKED_AT - len(first)]]
         db.write_soon(_store, job, dataset, [line.text for line in batch]).result()

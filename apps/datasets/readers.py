@@ -1,4 +1,6 @@
-"""Files read row by row: CSV, JSON, JSON Lines. At most one row and one part of the file are in memory.
+"""Files read row by row: CSV, JSON, JSON Lines; Parquet and Excel have modules of their own.
+
+At most one row and one part of a file are in memory.
 
 A reader yields what it finds at each line, good or bad; what no longer makes sense after a fault raises Unreadable.
 """
@@ -7,6 +9,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +18,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from pydantic_core import to_json
 
-from apps.core.errors import BadRequest, NotBuiltIn, TooLarge
+from apps.core.errors import BadRequest, TooLarge
 from apps.datasets import cutting
 
 PART = 1 << 18
@@ -30,7 +33,7 @@ MIMES = {
 }  # fmt: skip
 SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
             ".xlsx": "xlsx", ".xls": "xlsx"}  # fmt: skip
-KNOWN = "CSV, JSON, JSON Lines or Parquet"
+KNOWN = "CSV, JSON, JSON Lines, Parquet or Excel (.xlsx)"
 
 
 class Unreadable(BadRequest):
@@ -66,7 +69,10 @@ def read(file: BinaryIO, kind: str, charset: str = "") -> Iterator[Line]:
         yield from parquet.read(file)
         return
     if kind == "xlsx":
-        raise NotBuiltIn(f"Excel files are not read here; save the sheet as CSV. Known: {KNOWN}.")
+        from apps.datasets import excel  # it makes lines of its own, as Parquet does
+
+        yield from excel.read(file)
+        return
     reader = {"csv": _csv, "json": _json, "jsonl": _json_lines}[kind]
     try:
         yield from reader(_utf8(file, charset))
@@ -238,7 +244,7 @@ def _delimiter(header: str) -> str:
 
 def _header(cells: list[str]) -> list[str]:
     names = [cell.strip() or f"column {at}" for at, cell in enumerate(cells, 1)]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise Unreadable(f"The first line names the column '{twice}' twice.")
+    [(most, times)] = Counter(names).most_common(1) or [("", 0)]
+    if times > 1:
+        raise Unreadable(f"The first line names the column '{most[:80]}' twice.")
     return names

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
-
-from apps.datasets.models import Dataset, Purpose, State
+from apps.datasets.models import Dataset, DatasetQuerySet, Purpose, State
 
 TRAINING, EVALUATION = "training", "evaluation"
 # Each use with the purposes that serve it; the first is the one to choose when a dataset has another.
@@ -71,6 +69,6 @@ def refusal_of_rows(dataset: Dataset) -> str:
     return not_here(dataset) or misfit(dataset)
 
 
-def fit_for(found: "QuerySet[Dataset]", name: str) -> "QuerySet[Dataset]":
+def fit_for(found: DatasetQuerySet, name: str) -> DatasetQuerySet:
     """Return those of the datasets that serve this use."""
     return found.filter(purpose__in=PURPOSES[name], state=State.READY, row_count__gt=0, warning="")

@@ -11,6 +11,7 @@ from apps.datasets import registry, rows, schemas
 from apps.datasets.models import Dataset, Row, State, Upload
 from apps.jobs.models import Job
 from tests import build
+from tests.datasets.test_excel import book, text_row
 
 QA = [{"question": f"What is {n}?", "answer": f"It is {n}"} for n in range(60)]
 
@@ -188,6 +189,17 @@ def test_a_file_is_looked_at_mapped_and_loaded_without_its_bad_line(web: Client)
     assert dataset.warning == ""
     assert not Upload.objects.exists()
     assert web.get(place).status_code == 404
+
+
+def test_a_workbook_is_looked_at_and_loaded(web: Client) -> None:
+    rows_of_it = text_row("q", "answer") + text_row("a", "1") + text_row("b", "2", "3")
+    place = sent(web, book(rows_of_it), "qa.xlsx", purpose="eval/question-answer", dataset_id="sheet")
+    look = web.get(place).content.decode()
+    assert "1 row, 1 bad line" in look and "Line 3" in look
+
+    web.post(place, {"act": "load", "dataset_id": "sheet", "purpose": "eval/question-answer", "column-question": "q",
+                     "skip_bad": "on"})  # fmt: skip
+    assert rows.iterrows(Dataset.objects.get(), 0, 9) == ['{"question":"a","answer":"1"}']
 
 
 def test_parts_that_do_not_come_next_are_asked_for_again(web: Client, people: Any) -> None:
