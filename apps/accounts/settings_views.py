@@ -71,7 +71,8 @@ def keys(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _keys_page(request, form)
     # A form sent twice makes one key; the text of a key is never kept, so the second answer cannot show it.
-    if not cache.add(f"key-form:{user.pk}:{request.POST.get(once.FIELD, '')[:64]}", True, once.KEEP_S):
+    sent = once.key_of(request)
+    if sent and not cache.add(sent, "", once.KEEP_S):
         messages.warning(request, "This key was made already. If you did not copy it, revoke it and make another.")
         return redirect("accounts:keys")
     with transaction.atomic():

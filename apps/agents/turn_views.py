@@ -15,12 +15,9 @@ from apps.accounts.pages import requires
 from apps.agents import answers, composer, conversation, models, turns
 from apps.agents.running import announce_waiting
 from apps.agents.session_views import chat_page, chat_url, session_or_404
-from apps.core import db, live
+from apps.core import db, live, once
 from apps.core.detached import detached
 from apps.core.errors import Conflict, ConsoleError
-from apps.core.once import FIELD
-
-SENT_S = 3600
 
 
 @require_POST
@@ -28,18 +25,18 @@ SENT_S = 3600
 async def send(request: HttpRequest, agent_id: str, session_id: str) -> HttpResponse:
     """Start a turn with what the composer holds; a refusal is said beside it and nothing typed is lost."""
     session = await db.read(session_or_404, agent_id, session_id)
-    sent = f"sent:{session.pk}:{request.POST.get(FIELD, '')[:64]}"
-    if request.POST.get(FIELD) and not await cache.aadd(sent, 1, SENT_S):
+    key = once.key_of(request)
+    if key and not await cache.aadd(key, "", once.KEEP_S):
         return await _sent(request, session)  # the same form a second time: the first send acts
     try:
         body = composer.request_of(request.POST, request.FILES.getlist("files"))
         await detached(turns.start(agent_id, session_id, body, principal_of(request)))
-    except ConsoleError as error:
-        await cache.adelete(sent)
+    except Exception as error:
+        if key:
+            await cache.adelete(key)  # nothing was sent: the same form may try again
+        if not isinstance(error, ConsoleError):
+            raise
         return await _refused(request, session, error)
-    except Exception:
-        await cache.adelete(sent)  # nothing was sent: the same form may try again
-        raise
     if session.session_name == conversation.UNNAMED:
         await _name(session, request.POST.get("message", ""))
     return await _sent(request, session)

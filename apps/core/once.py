@@ -1,7 +1,8 @@
 """Double sends are harmless: a form carries a key, and a key acts once.
 
 ``{% once %}`` writes the key into the form; ``@once.only`` around the view answers a second send with the place the
-first one led to. Keys live in the cache, shared by all processes when the cache is.
+first one led to. A view that leads nowhere claims ``key_of`` its request by itself. Keys live in the cache, shared by
+all processes when the cache is.
 """
 
 import time
@@ -27,7 +28,7 @@ def only(view: View[P]) -> View[P]:
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        key = _key(request)
+        key = key_of(request)
         if request.method != "POST" or key is None:
             return view(request, *args, **kwargs)
         if not cache.add(key, "", KEEP_S):
@@ -46,7 +47,8 @@ def only(view: View[P]) -> View[P]:
     return guarded
 
 
-def _key(request: HttpRequest) -> str | None:
+def key_of(request: HttpRequest) -> str | None:
+    """Return the name under which this form's key is kept; None for a form without one, which acts each time."""
     token = request.POST.get(FIELD, "") if request.method == "POST" else ""
     return f"once:{getattr(request.user, 'pk', None)}:{token[:64]}" if token else None
 
