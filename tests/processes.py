@@ -30,7 +30,9 @@ MODELS = (
 SEEDED = ("console.sqlite3", "secret_key")
 _seeded: dict[bool, tuple[dict[str, bytes], dict[str, Any]]] = {}
 # What a shell of a developer may hold and a test must not see.
-FOREIGN = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG", "HOST", "PORT", "DJANGO_SETTINGS_MODULE")
+FOREIGN = (
+    "OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG", "HOST", "PORT", "DJANGO_SETTINGS_MODULE", "TELEMETRY",
+)  # fmt: skip
 
 
 def free_port() -> int:

@@ -42,6 +42,11 @@ def test_every_datasets_call_of_the_client_works(console: Console, version: str)
     assert "all datasets calls were answered" in run(console, "datasets.py", version)
 
 
+@pytest.mark.parametrize("version", ["0.3.0", "0.2.23", "0.2.12"])
+def test_every_telemetry_call_of_the_client_works(console: Console, version: str) -> None:
+    assert "all telemetry calls were answered" in run(console, "telemetry.py", version)
+
+
 @pytest.mark.parametrize("version", ["0.2.23", "0.2.12"])
 def test_the_agent_helper_runs_a_python_function_as_a_tool(console: Console, version: str) -> None:
     printed = run(console, "agent_helper.py", version)
