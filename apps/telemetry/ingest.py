@@ -1,6 +1,8 @@
-"""Takes in what other programs send: all of a request is stored in one write before it is answered.
+"""Takes in what other programs send: all of a request is stored before it is answered.
 
-While the store is behind, a request is refused with the time after which to send it again; exporters keep it so long.
+What counts once however often it is sent, spans and running totals, is stored in several writes, between which others
+write theirs; the rest in one, the last. So a request that fails can be sent again as it is. While the store is behind,
+a request is refused with the time after which to do so.
 """
 
 import asyncio
@@ -15,11 +17,13 @@ from django.db import InterfaceError, OperationalError, transaction
 from apps.core import db
 from apps.core.errors import ConsoleError
 from apps.telemetry import live, otlp, otlp_http, points, store, totals
+from apps.telemetry.bulk import chunked
 from apps.telemetry.otlp import Refused
 from apps.telemetry.records import SpanRecord
 from apps.telemetry.totals import Sample
 
 log = logging.getLogger(__name__)
+PIECE = 500  # spans or running totals of one write: a turn that writes meanwhile waits for no more than that
 REQUESTS = 4  # of the largest size, that are held at once
 AGAIN_S = "5"
 _held = 0  # bytes of the requests being read and stored
@@ -33,8 +37,8 @@ async def take_spans(body: bytes, packed: str, *, is_json: bool) -> Refused:
 
     with _room_for(body, packed):
         records, refused = await asyncio.to_thread(read)
-        if records:
-            await db.write(keep_spans, records)
+        for some in chunked(sorted(records, key=lambda record: record.trace_id), PIECE):
+            await db.write(keep_spans, some)
     return refused
 
 
@@ -46,8 +50,11 @@ async def take_samples(body: bytes, packed: str, *, is_json: bool) -> Refused:
 
     with _room_for(body, packed):
         samples, refused = await asyncio.to_thread(read)
-        if samples:
-            await db.write(keep_samples, samples)
+        counted = sorted((one for one in samples if one.counter), key=lambda one: one.time_ns)
+        for some in chunked(counted, PIECE):
+            await db.write(keep_samples, some)
+        if rest := [one for one in samples if not one.counter]:
+            await db.write(keep_samples, rest)
     return refused
 
 

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from apps.core import db
 from apps.telemetry import ingest, known, live, otlp, retention, store
+from apps.telemetry import points as points_module
 from apps.telemetry.models import MetricPoint, MetricSeries, RunningTotal, Span, SpanAttribute, Trace
 from tests.telemetry import otlp_requests as build
 from tests.telemetry.otlp_requests import GZIP, JSON, PROTOBUF, START_NS
@@ -210,6 +211,30 @@ async def test_a_database_that_takes_nothing_asks_to_come_again(
     assert await count() == (1, 1)
 
 
+async def test_what_fails_half_way_is_whole_when_it_is_sent_again(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(build.traces(*[build.span(traceId="ab" * 16) for _ in range(25)]))
+    monkeypatch.setattr(ingest, "PIECE", 10)
+    saved: list[int] = []
+    save = store.save
+
+    def fail_at_the_second(records: Any) -> store.Saved:
+        if len(saved) == 1:
+            raise OperationalError("database is locked")
+        saved.append(len(records))
+        return save(records)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "save", fail_at_the_second)
+        first = await api.post("/v1/traces", content=body, headers=JSON)
+    second = await api.post("/v1/traces", content=body, headers=JSON)
+
+    assert (first.status_code, second.status_code, saved) == (503, 200, [10])
+    assert await count() == (1, 25)
+    assert (await db.read(Trace.objects.get)).span_count == 25
+
+
 async def test_more_than_fits_into_memory_is_asked_to_come_again(api: httpx2.AsyncClient, settings: Any) -> None:
     body = build.protobuf(build.traces(*[build.span() for _ in range(50)]))
     settings.MAX_BODY_BYTES = len(body) // 2  # so that four of the largest are two of these
@@ -339,6 +364,31 @@ async def test_a_batch_may_hold_several_values_of_one_total(api: httpx2.AsyncCli
     await send(api, build.metrics(later, earlier, build.total(1, at_s=10, city="Porto")), "/v1/metrics")
 
     assert await points("orders") == [(10, 5.0), (10, 1.0), (30, 7.0)]
+
+
+async def test_a_request_that_fails_half_way_counts_once_when_it_is_sent_again(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta = {"asInt": "3", "timeUnixNano": str(START_NS)}
+    sold = {"name": "sold", "sum": {"dataPoints": [delta], "aggregationTemporality": 1, "isMonotonic": True}}
+    request = json.dumps(build.metrics(sold, *[build.total(at_s, at_s=at_s) for at_s in (10, 20, 30)]))
+    monkeypatch.setattr(ingest, "PIECE", 2)
+    save, saved = points_module.save, []
+
+    def fail_at_the_second(told: Any) -> None:
+        if len(saved) == 1:
+            raise OperationalError("database is locked")
+        saved.append(len(told))
+        save(told)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(points_module, "save", fail_at_the_second)
+        first = await api.post("/v1/metrics", content=request, headers=JSON)
+    second = await api.post("/v1/metrics", content=request, headers=JSON)
+
+    assert (first.status_code, second.status_code, saved) == (503, 200, [2])
+    assert await points("orders") == [(10, 10.0), (20, 10.0), (30, 10.0)]
+    assert await points("sold") == [(0, 3.0)]
 
 
 async def test_points_that_cannot_be_used_are_told(api: httpx2.AsyncClient) -> None:
