@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
+from apps.core.redaction import without_credentials
 from apps.telemetry.models import TEXT, Kind
 
 Json = dict[str, Any]
@@ -43,6 +44,13 @@ class SpanRecord:
     ttl_s: int | None = None
     replaces: bool = False  # takes the place of a stored span even when that one has ended
     is_own: bool = False  # made by this console: its calls to models and tools are counted as metrics
+
+    def forget_credentials(self) -> None:
+        """Hide attributes that are credentials by their names: exporters send headers and settings along."""
+        self.attributes = without_credentials(self.attributes)
+        self.resource = without_credentials(self.resource)
+        for part in (*self.events, *self.links):
+            part["attributes"] = without_credentials(part.get("attributes") or {})
 
     @property
     def kind(self) -> str:

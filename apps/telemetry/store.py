@@ -67,6 +67,7 @@ def _merged(records: Sequence[SpanRecord]) -> list[SpanRecord]:
     """Return each span once, in order of start; of one that came twice, what ended counts."""
     merged: dict[tuple[str, str], SpanRecord] = {}
     for record in records:
+        record.forget_credentials()
         key = (record.trace_id, record.span_id)
         if key not in merged or merged[key].end_ns is None or record.replaces:
             merged[key] = record
