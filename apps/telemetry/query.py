@@ -15,7 +15,7 @@ from apps.telemetry.conditions import ALWAYS, NEVER, Filter, Term, filters
 from apps.telemetry.schemas import QueryCondition
 
 FEW = 2_000  # spans that are sooner collected than tried trace by trace
-TRIED = 2_000  # traces that are tried before all spans are collected
+TRIED = (250, 2_000)  # traces that are tried before all spans are collected
 STEP, LONGEST_STEP = 500, 20_000  # spans looked at in one step of a walk
 FIELDS = ("start_time", "end_time", "trace_id", "root_span_id")
 DEFAULT = ("-start_time",)
@@ -58,10 +58,11 @@ def matching(
     if limit is not None and order == DEFAULT and driver.by_start:
         return _walked(driver, others, limit, offset)
     if limit is not None and _count(driver) > FEW:
-        some = f"(SELECT * FROM telemetry_trace t WHERE {ROOTED} ORDER BY {_ordered(order)} LIMIT {TRIED}) t"
-        found = _keys(_tried(some, asked, order, limit, offset))
-        if len(found) == limit:
-            return found
+        for tried in TRIED:
+            some = f"(SELECT * FROM telemetry_trace t WHERE {ROOTED} ORDER BY {_ordered(order)} LIMIT {tried}) t"
+            found = _keys(_tried(some, asked, order, limit, offset))
+            if len(found) == limit:
+                return found
     return _keys(_collected(driver, others, order, limit, offset))
 
 

@@ -46,7 +46,7 @@ class QueryCondition(SpecModel):
     @classmethod
     def read_strictly(cls, data: Any) -> Any:
         """Read as every schema does, but keep a null value: here it means something."""
-        read = super().read_strictly(data)
+        read = super().read_strictly(data)  # type: ignore[operator]
         if isinstance(data, dict) and "value" in data:
             return {**read, "value": data["value"]}
         return read
