@@ -1,13 +1,18 @@
 """What people call a trace: the turn it recorded, of which session and agent, and where those are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, OuterRef, Subquery
 from django.urls import reverse
 
 from apps.agents.models import Agent, Turn
 from apps.telemetry.models import Trace
+
+TURNS = ("create_agent_turn", "resume_agent_turn")
+LABELLED = (*TURNS, "inference", "tool_execution")  # names of ours that say too little in a list
+LABELLING = ("tool_name", "gen_ai.request.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,19 @@ class Naming:
     def turn_words(self) -> str:
         """The turn in a line of links."""
         return f"turn {self.turn_number}" if self.turn_number else ""
+
+
+def label_of(name: str, told: Mapping[str, Any], naming: Naming) -> str:
+    """Return what people call a span of ours: its turn, its tool, its model; any other has its own name.
+
+    ``told`` are its attributes, or those of ``LABELLING`` alone.
+    """
+    if name in TURNS:
+        return naming.title
+    if name == "tool_execution" and isinstance(told.get("tool_name"), str):
+        return str(told["tool_name"]) or name
+    model = told.get("gen_ai.request.model")
+    return f"inference {model}" if name == "inference" and isinstance(model, str) and model else name
 
 
 def names_of(traces: Sequence[Trace]) -> dict[str, Naming]:

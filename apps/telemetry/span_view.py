@@ -13,7 +13,7 @@ from apps.agents.steps import State
 from apps.agents.values import Shown, cut
 from apps.telemetry import span_bodies
 from apps.telemetry.models import Kind, Span, Status, Trace
-from apps.telemetry.naming import Naming
+from apps.telemetry.naming import Naming, label_of
 from apps.telemetry.span_bodies import Body
 
 OK = State("ok", "circle-check", "OK")
@@ -109,6 +109,16 @@ class SpanView:
         return FAILED if self.span.status == Status.ERROR else OK
 
     @property
+    def label(self) -> str:
+        """What people call it."""
+        return label_of(self.span.name, self.span.attributes, self.naming) or "unnamed span"
+
+    @property
+    def parent_label(self) -> str:
+        """What people call the span above it."""
+        return label_of(self.parent.name, self.parent.attributes, self.naming) if self.parent else ""
+
+    @property
     def icon(self) -> str:
         """The icon of its kind."""
         return ICONS.get(Kind(self.span.kind), "braces")
@@ -138,8 +148,9 @@ class SpanView:
 
     @property
     def after(self) -> str:
-        """How long after the trace it began."""
-        return offset(self.span.start_ns - self.trace.start_ns)
+        """How long after the trace it began; empty for the first."""
+        after = self.span.start_ns - self.trace.start_ns
+        return offset(after) if after else ""
 
     @property
     def skew(self) -> str:

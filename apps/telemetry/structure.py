@@ -6,7 +6,7 @@ Spans are called by their arrival number, ``Span.pk``: random span ids would dou
 - ``parent`` the parent's arrival number less ``base``; 0 is a span without parent, -1 one whose parent is not here;
 - ``lost`` for the latter [parent's span id, [numbers less base]], so that a parent that comes late finds its children;
 - ``start`` microseconds after ``t0``, ``dur`` microseconds or null while open;
-- ``kind`` places in ``kinds``, ``name`` places in ``names``; ``error`` 0 or 1; ``tokens`` -1 when none were told;
+- ``kind`` places in ``kinds``, ``name`` places in ``names`` (what people call them, see ``naming.label_of``); ``error`` 0 or 1; ``tokens`` -1 when none were told;
 - ``sid`` span ids, only where spans are added to a page that has others already.
 """
 
@@ -17,8 +17,8 @@ from typing import Any
 from django.db.models import Max
 
 from apps.agents.models import Status as TurnStatus
-from apps.telemetry.models import Kind, Status, Trace
-from apps.telemetry.naming import Naming, names_of
+from apps.telemetry.models import Kind, SpanAttribute, Status, Trace
+from apps.telemetry.naming import LABELLED, LABELLING, Naming, label_of, names_of
 
 MOST = 60_000  # spans of one answer; what is left is asked for with ``after``
 FRAME = 2_000  # spans one live frame carries; for more the page reads the structure anew
@@ -77,6 +77,7 @@ def _columns(trace: Trace, rows: list[Row], base: int, *, is_all: bool) -> Json:
     t0 = trace.start_ns // 1000
     known = _known(trace, rows, is_all=is_all)
     names: dict[str, int] = {}
+    labels = _labels(trace, rows)
     kinds = {kind: place for place, kind in enumerate(KINDS)}
     lost: dict[str, list[int]] = {}
     columns: Json = {name: [] for name in ("id", "parent", "start", "dur", "kind", "error", "tokens", "name")}
@@ -94,9 +95,23 @@ def _columns(trace: Trace, rows: list[Row], base: int, *, is_all: bool) -> Json:
         of_kind(kinds.get(kind, 0))
         errors(int(status == Status.ERROR))
         tokens(-1 if read is None and written is None else (read or 0) + (written or 0))
-        named(names.setdefault(name, len(names)))
+        named(names.setdefault(labels.get(number, name), len(names)))
     columns |= {"base": base, "t0": t0, "kinds": KINDS, "names": list(names), "lost": list(lost.items())}
     return columns if is_all else columns | {"sid": [row[1] for row in rows]}
+
+
+def _labels(trace: Trace, rows: list[Row]) -> dict[int, str]:
+    """Return what to call the spans whose names say too little, by their arrival number."""
+    named = {row[0]: row[3] for row in rows if row[3] in LABELLED}
+    if not named:
+        return {}
+    naming = names_of([trace])[trace.trace_id]
+    told: dict[int, dict[str, str]] = {number: {} for number in named}
+    for chunk in _chunks(list(named)):
+        found = SpanAttribute.objects.filter(trace=trace, span__in=chunk, key__name__in=LABELLING)
+        for number, key, text in found.values_list("span_id", "key__name", "text"):
+            told[number][key] = text
+    return {number: label_of(name, told[number], naming) for number, name in named.items()}
 
 
 def _known(trace: Trace, rows: list[Row], *, is_all: bool) -> dict[str, int]:
