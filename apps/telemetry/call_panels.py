@@ -42,7 +42,7 @@ def speed(asked: Asked, buckets: Buckets, times: Sequence[int], keys: Keys) -> t
     took = sum(int(row["took"]) for row in found)
     total = sum(row["tokens"] for row in found) * SECOND_NS / took if took else None
     panel = Panel(
-        "speed", "Output speed", "tokens/s", [line("Speed", times, values, 3)], total, "while a model answers"
+        "speed", "Output speed", "tokens/s", [line("Speed", times, values, "c3")], total, "while a model answers"
     )
     return panel, sum(row["calls"] for row in found)
 
@@ -64,7 +64,7 @@ def shields(asked: Asked, buckets: Buckets, times: Sequence[int], keys: Keys) ->
     rows = looks.values(bucket=bucket_of("start_ns", buckets)).annotate(looks=Count("pk"), blocked=Sum(blocks))
     values = {row["bucket"]: (row["looks"], row["blocked"]) for row in rows}
     looked = sum(looks for looks, _ in values.values())
-    lines = [line("Blocked", times, {time: blocked for time, (_, blocked) in values.items()}, 5)]
+    lines = [line("Blocked", times, {time: blocked for time, (_, blocked) in values.items()}, "c5")]
     total = sum(blocked for _, blocked in values.values()) if looked else None
     return Panel("blocks", "Shield blocks", "", lines, total, f"of {looked:,} looks" if looked else "", shape="bars")
 

@@ -20,9 +20,9 @@ from apps.telemetry.trace_list import Asked
 from apps.telemetry.windows import SECOND_NS, Window
 
 OUTCOMES = {
-    JobStatus.COMPLETED: ("Completed", 3),
-    JobStatus.FAILED: ("Failed", 5),
-    JobStatus.CANCELLED: ("Cancelled", 2),
+    JobStatus.COMPLETED: ("Completed", "c3"),
+    JobStatus.FAILED: ("Failed", "c5"),
+    JobStatus.CANCELLED: ("Cancelled", "c2"),
 }
 MOST_JOBS = 20_000  # the newest that are told apart by time
 MOST_AGENTS = 200
@@ -49,6 +49,11 @@ class Wanted:
         """What stands in the address."""
         told = {"model": self.model, "agent": self.agent, "tables": ",".join(self.tables)}
         return self.window.query | {name: value for name, value in told.items() if value}
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What stays in the address when another time is chosen."""
+        return [(name, value) for name, value in self.query.items() if name not in self.window.query]
 
     def link(self, **changes: str) -> str:
         """Return the query string with changes; an empty one takes a part away."""
@@ -83,7 +88,7 @@ class Dashboard:
 
 def wanted(query: Mapping[str, str], now_ns: int | None = None) -> Wanted:
     """Return what an address asks for; what cannot be read is the window's problem."""
-    tables = tuple(name for name in dict.fromkeys(query.get("tables", "").split(",")) if name in (*NAMES, "points"))
+    tables = tuple(name for name in dict.fromkeys(query.get("tables", "").split(",")) if name in NAMES)
     model, agent = (query.get(name, "").strip()[:255] for name in ("model", "agent"))
     return Wanted(windows.parse(query, now_ns), model, agent, tables)
 

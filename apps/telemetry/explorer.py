@@ -46,11 +46,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A series in the table: its labels, its value over the whole window, and the tone of its line, 0 for none."""
+    """A series in the table: its labels, its value over the whole window, and the tone of its line if it has one."""
 
     series: Series
     value: float
-    tone: int = 0
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,11 @@ def answer(question: Question, known: Mapping[int, Series]) -> Answer:
     try:
         buckets = _stepped(buckets, question.step)
         rows = _rows(known, buckets, how)
-        drawn = {row.series.pk: tone for tone, row in enumerate(rows[:DRAWN], 1)}
+        drawn = {row.series.pk: f"t{tone}" for tone, row in enumerate(rows[:DRAWN], 1)}
         lines = _lines(drawn, known, buckets, how) if question.kind == "range" else []
     except BadRequest as problem:
         return Answer(buckets, nothing, how=how, problem=problem.detail)
-    listed = [replace(row, tone=drawn.get(row.series.pk, 0) if lines else 0) for row in rows[:LISTED]]
+    listed = [replace(row, tone=drawn.get(row.series.pk, "") if lines else "") for row in rows[:LISTED]]
     return Answer(buckets, replace(nothing, lines=lines), listed, how, len(rows) - len(listed), len(rows) - len(drawn))
 
 
@@ -138,12 +138,18 @@ def _stepped(buckets: Buckets, step: str) -> Buckets:
 def _rows(known: Mapping[int, Series], buckets: Buckets, how: str) -> list[Row]:
     """Return the series that have points in the window, the largest first."""
     start, end = window_s(buckets)
-    rows = [Row(known[pk], values[0][1]) for pk, values in series.totals(known, start, end, how).items()]
+    rows = [Row(known[pk], plain(values[0][1])) for pk, values in series.totals(known, start, end, how).items()]
     return sorted(rows, key=lambda row: (-row.value, row.series.labels_text))
 
 
-def _lines(drawn: Mapping[int, int], known: Mapping[int, Series], buckets: Buckets, how: str) -> list[Line]:
+def _lines(drawn: Mapping[int, str], known: Mapping[int, Series], buckets: Buckets, how: str) -> list[Line]:
     start, end = window_s(buckets)
     told = series.buckets(drawn, start, end, buckets.step_s, how)
     times = buckets.times
-    return [line(known[pk].labels_text or "no labels", times, dict(told[pk]), tone) for pk, tone in drawn.items()]
+    values = {pk: {at: plain(value) for at, value in told.get(pk, ())} for pk in drawn}
+    return [line(known[pk].labels_text or "no labels", times, values[pk], tone) for pk, tone in drawn.items()]
+
+
+def plain(value: float) -> float:
+    """Return a whole number as one: 20 tokens are not 20.0."""
+    return int(value) if value == int(value) and abs(value) < 2**53 else value

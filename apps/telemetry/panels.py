@@ -9,8 +9,8 @@ from typing import Any
 
 from apps.telemetry.windows import SECOND_NS, Window
 
-MOST_BUCKETS = 100
-STEPS = (1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000)
+MOST_BUCKETS = 75
+STEPS = (1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000)
 Values = Mapping[int, float | None]  # by the time at which a bucket begins
 
 
@@ -49,11 +49,11 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Values over time: one for each bucket. ``tone`` is the number of its colour; 5 is for errors alone."""
+    """Values over time, one for each bucket. ``tone`` names its colour: c1 to c4, c5 for errors, t1 to t12 of many."""
 
     name: str
     values: list[float | None]
-    tone: int = 1
+    tone: str = "c1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,6 @@ def _told(line: Line) -> str:
     return f"{line.name}: lowest {min(known):.4g}, highest {max(known):.4g}, last {known[-1]:.4g}."
 
 
-def line(name: str, times: Sequence[int], values: Values, tone: int = 1) -> Line:
+def line(name: str, times: Sequence[int], values: Values, tone: str = "c1") -> Line:
     """Return the line through values by time; a time without one is a gap."""
     return Line(name, [values.get(time) for time in times], tone)

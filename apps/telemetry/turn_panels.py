@@ -66,12 +66,12 @@ def of_counts(counts: Counted, times: Sequence[int]) -> list[Panel]:
     known = {name: [count for count in side.values() if count is not None] for name, side in sides.items()}
     tokens = sum(map(sum, known.values())) if any(known.values()) else None
     tokens_about = f"{sum(known['In']):,} in" if tokens is not None else ""
-    lines = [line(name, times, side, tone) for tone, (name, side) in enumerate(sides.items(), 1)]
+    lines = [line(name, times, side, f"c{tone}") for tone, (name, side) in enumerate(sides.items(), 1)]
     started = sum(counts.turns.values()) if runs else None
     rate, rate_about = (failed / runs, f"{failed:,} failed") if runs else (None, "")
     return [
         Panel("turns", "Turns", "", [line("Turns", times, turns)], started, shape="bars"),
-        Panel("errors", "Error rate", "%", [line("Failed turns", times, rates, 5)], rate, rate_about),
+        Panel("errors", "Error rate", "%", [line("Failed turns", times, rates, "c5")], rate, rate_about),
         Panel("tokens", "Tokens in and out", "tokens", lines, tokens, tokens_about, shape="bars"),
     ]
 
@@ -101,7 +101,7 @@ def percentiles(timed: Timed, times: Sequence[int]) -> tuple[list[Line], float |
     for values in by_time.values():
         values.sort()
     lines = [
-        line(name, times, {time: ranked(values, share) for time, values in by_time.items()}, tone)
+        line(name, times, {time: ranked(values, share) for time, values in by_time.items()}, f"c{tone}")
         for tone, (name, share) in enumerate(SHARES.items(), 1)
     ]
     everything = sorted(value for values in by_time.values() for value in values)
