@@ -8,6 +8,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from apps.core.process import this_process
+
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -15,7 +17,8 @@ def start() -> None:
     """Give the process a tracer provider, once: spans go into the store, and to a collector if one is named."""
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return
-    resource = Resource.create({"service.name": "stack-console", "service.version": settings.VERSION})
+    named = {"service.name": "stack-console", "service.version": settings.VERSION}
+    resource = Resource.create({**named, "service.instance.id": this_process()})
     provider = TracerProvider(resource=resource, sampler=ALWAYS_ON)
     if settings.TELEMETRY:
         from apps.telemetry.sink import StoreSpans

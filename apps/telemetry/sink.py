@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from django.db import DatabaseError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
@@ -23,7 +23,38 @@ EVERY_S = 0.4  # how long a span waits for others
 OPEN_AFTER_S = 0.2  # what is open for longer is stored as open
 BATCH = 256
 KEPT = 50_000  # spans in memory while the store takes none; beyond it the oldest go, and are counted
+KEPT_CHARS = 64_000_000  # and so much text of theirs
 RETRY_S = 2.0
+
+
+class _Ended:
+    """Ended spans on their way, bounded by their number and their text: the oldest go first."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._spans: deque[tuple[ReadableSpan, int]] = deque()
+        self._chars = 0
+        self._one = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def put(self, span: ReadableSpan) -> None:
+        """Take a span; the oldest are dropped for it when there is no room."""
+        chars = sum(len(value) for value in (span.attributes or {}).values() if isinstance(value, str))
+        with self._one:
+            self._spans.append((span, chars))
+            self._chars += chars
+            while len(self._spans) > KEPT or (self._chars > KEPT_CHARS and len(self._spans) > 1):
+                self._chars -= self._spans.popleft()[1]
+                self.dropped += 1
+
+    def take(self, most: int) -> list[ReadableSpan]:
+        """Return the oldest spans and hold them no more."""
+        with self._one:
+            taken = [self._spans.popleft() for _ in range(min(most, len(self._spans)))]
+            self._chars -= sum(chars for _, chars in taken)
+        return [span for span, _ in taken]
 
 
 class StoreSpans(SpanProcessor):
@@ -31,11 +62,10 @@ class StoreSpans(SpanProcessor):
 
     def __init__(self, write: Callable[[list[SpanRecord]], None] | None = None) -> None:
         self._write = write or keep
-        self._ended: deque[ReadableSpan] = deque()
+        self._ended = _Ended()
         self._open: dict[int, Span] = {}
         self._told: set[int] = set()  # open spans that are stored
         self._batch: list[SpanRecord] = []  # on its way into the store
-        self._dropped = 0
         self._is_over = False
         self._awake = threading.Event()  # something began or ended
         self._now = threading.Event()  # do not wait for more
@@ -54,10 +84,7 @@ class StoreSpans(SpanProcessor):
         if span.context is None:
             return
         self._open.pop(span.context.span_id, None)
-        if len(self._ended) >= KEPT:
-            self._ended.popleft()
-            self._dropped += 1
-        self._ended.append(span)
+        self._ended.put(span)
         if len(self._ended) >= BATCH:
             self._now.set()
         self._wake()
@@ -109,21 +136,30 @@ class StoreSpans(SpanProcessor):
             self._batch = self._batch or batch
             try:
                 self._write(self._batch)
-            except DatabaseError:  # a full disk, a lock, a server that is away: what waits is kept
+            except (InterfaceError, OperationalError):  # a full disk, a lock, a server that is away: what waits is kept
                 log.warning("%d spans wait for the database", len(self._ended) + len(self._batch), exc_info=True)
                 connection.close()
                 return False
             except Exception:
-                log.exception("%d spans could not be stored and are lost", len(self._batch))
+                log.exception("a batch of %d spans could not be stored; each is tried alone", len(self._batch))
+                self._write_each()
             self._batch = []
-        if self._dropped:
-            log.error("%d spans were dropped while the database took none", self._dropped)
-            self._dropped = 0
+        if self._ended.dropped:
+            log.error("%d spans were dropped while the database took none", self._ended.dropped)
+            self._ended.dropped = 0
         return True
+
+    def _write_each(self) -> None:
+        """Store what can be stored of a batch that cannot: one span that no column takes must not cost the others."""
+        for record in self._batch:
+            try:
+                self._write([record])
+            except Exception:
+                log.exception("the span %s of trace %s is lost", record.span_id, record.trace_id)
 
     def _next(self) -> list[SpanRecord]:
         """Return the next spans to store: those that ended, and those open for a while, each of these once."""
-        ended = [self._ended.popleft() for _ in range(min(BATCH, len(self._ended)))]
+        ended = self._ended.take(BATCH)
         self._told -= {span.context.span_id for span in ended if span.context}
         still_open = self._untold()
         self._told |= still_open.keys()

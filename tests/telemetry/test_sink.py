@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import DataError, OperationalError, connections
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Status, StatusCode
 
@@ -123,21 +123,36 @@ def test_memory_is_bounded_while_the_store_is_away(
     assert "spans were dropped" in caplog.text
 
 
-def test_a_bug_in_the_store_loses_one_batch_and_no_more(tracer: Any, processor: StoreSpans, kept: Kept) -> None:
-    faults = iter([TypeError("a bug")])
+def test_text_in_memory_is_bounded_while_the_store_is_away(
+    tracer: Any, processor: StoreSpans, kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sink, "KEPT_CHARS", 10_000)
+    monkeypatch.setattr(sink, "RETRY_S", 0.05)
+    kept.is_away = True
+    processor.force_flush()
+    for number in range(100):
+        tracer.start_span(f"span {number}", attributes={"input": "x" * 1_000}).end()
+    assert len(processor._ended) <= 10
 
+    kept.is_away = False
+    processor.force_flush()
+
+    assert kept.records[-1].name == "span 99" and "spans were dropped" in caplog.text
+
+
+def test_a_span_that_cannot_be_stored_costs_no_other(tracer: Any, processor: StoreSpans, kept: Kept) -> None:
     def write(records: list[SpanRecord]) -> None:
-        if (fault := next(faults, None)) is not None:
-            raise fault
+        if any(record.name == "lost" for record in records):
+            raise DataError("no column takes it")
         kept(records)
 
     processor._write = write
-    tracer.start_span("lost").end()
-    processor.force_flush()
-    tracer.start_span("kept").end()
+    with processor._one_drain:
+        for name in ("before", "lost", "after"):
+            tracer.start_span(name).end()
     processor.force_flush()
 
-    assert [record.name for record in kept.records] == ["kept"]
+    assert [record.name for record in kept.records] == ["before", "after"]
 
 
 def test_a_clean_stop_stores_what_is_left(kept: Kept) -> None:

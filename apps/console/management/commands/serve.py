@@ -91,10 +91,11 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
     from apps.agents import turns
     from apps.jobs.embedded import EmbeddedWorker
     from apps.providers import health
+    from apps.telemetry import unfinished
     from stack_console.asgi import application
 
     worker = EmbeddedWorker(works=works)
-    for start in (turns.watch, health.watch, worker.start):
+    for start in (turns.watch, health.watch, unfinished.watch, worker.start):
         reactor.callLater(0, _begin, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
     server = daphne.server.Server(
         application=application,
