@@ -28,7 +28,7 @@ ALIAS_PATH = re.compile(
     r"/v1/(agents|datasets|datasetio|eval|post-training)(/|$)|/v1/telemetry/(traces|spans|metrics)(/|$)"
 )
 # Doors that are knocked at every few seconds, or that spans themselves come through: no span tells of them.
-UNTRACED = {"/v1/health", "/v1/version", "/v1/traces", "/v1/metrics"}
+UNTRACED = {"/v1/health", "/v1/version", "/v1/traces", "/v1/metrics", "/v1/telemetry/events"}
 # What the reference calls these operations' root spans; every other root is named after its route.
 NAMED_ROOTS = {"create_agent", "create_agent_session"}  # a turn names its root itself
 

@@ -1,13 +1,17 @@
 """Programs of others send their telemetry to a live console, each from a process of its own, and find it again."""
 
+import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.client.test_clients import run
-from tests.processes import Console
+from tests.processes import ROOT, Console
 from tests.program import Program
 
 TELEMETRY = "/v1alpha/telemetry"
@@ -58,6 +62,23 @@ def test_an_instrumented_program_needs_only_environment_variables(
     assert points(program, "trip.duration_count", service=service) == [1.0, 1.0]
     assert points(program, "trip.duration_sum", service=service) == [1.5, 1.5]
     assert points(program, "trips.waiting", service=service)[:2] == [1.0, 2.0]
+
+
+def test_the_program_of_the_guide_sends_its_span(console: Console, tmp_path: Path) -> None:
+    guide = (ROOT / "docs/telemetry.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)[:1])
+    shell = shell.replace("http://127.0.0.1:8000", console.url).replace("<API key>", console.key())
+    (tmp_path / "program.py").write_text(code)
+
+    command = f"{shell}\n{sys.executable} program.py"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, text=True, capture_output=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    program = Program(console, "viewer")
+    asked = [{"key": "gen_ai.request.model", "op": "eq", "value": "my-model"}]
+    found = program.ok(program.http.post(f"{TELEMETRY}/traces", json={"attribute_filters": asked}))["data"]
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("version", ["0.2.23", "0.2.12"])
@@ -117,3 +138,23 @@ def test_an_exporter_without_a_key_is_told_so(console: Console, caplog: pytest.L
     provider.shutdown()
 
     assert "401" in caplog.text
+
+
+def test_the_doors_of_telemetry_leave_no_spans_of_their_own(console: Console) -> None:
+    program = Program(console)
+    event = {"type": "metric", "trace_id": "a", "span_id": "b", "timestamp": "2026-01-01T00:00:00Z"}
+    metric = {"metric": "doors", "value": 1, "unit": ""}
+    empty = {"content": b"", "headers": {"Content-Type": "application/x-protobuf"}}
+    sent = [program.http.post(path, **empty) for path in ("/v1/traces", "/v1/metrics")]
+    sent.append(program.http.post("/v1/telemetry/events", json={"event": event | metric, "ttl_seconds": 60}))
+    assert [answer.status_code for answer in sent] == [200, 200, 200]
+
+    behind = program.http.get("/v1beta/datasets").headers["x-trace-id"]
+    end = time.monotonic() + 10
+    while program.http.get(f"{TELEMETRY}/traces/{behind}").status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+    for path in ("/v1/traces", "/v1/metrics", "/v1/telemetry/events"):
+        asked = {"attribute_filters": [{"key": "raw_path", "op": "eq", "value": path}]}
+        assert program.ok(program.http.post(f"{TELEMETRY}/traces", json=asked))["data"] == []
