@@ -3,6 +3,8 @@
 A span of which only the end or a line of text is known has no name yet, and its parent is unknown.
 """
 
+from django.db import connection
+
 from apps.core import db
 from apps.core.errors import BadRequest, TooLarge
 from apps.telemetry import ingest, otlp, otlp_values, points
@@ -54,7 +56,7 @@ def _point(event: MetricEvent) -> Point:
 
 def _record(event: UnstructuredLogEvent | StructuredLogEvent) -> SpanRecord:
     """Return the span as it is stored, or one of which nothing is known but the event's time."""
-    list(Trace.objects.select_for_update().filter(trace_id=event.trace_id).values("pk"))
+    _lock(event.trace_id)
     row = Span.objects.select_related("resource").filter(trace__trace_id=event.trace_id, span_id=event.span_id).first()
     if row is None:
         return SpanRecord(event.trace_id, event.span_id, "", nanoseconds(event.timestamp), parent_span_id=UNKNOWN)
@@ -74,6 +76,14 @@ def _record(event: UnstructuredLogEvent | StructuredLogEvent) -> SpanRecord:
         scope=row.scope,
         resource=row.resource.attributes if row.resource else {},
     )
+
+
+def _lock(trace_id: str) -> None:
+    """Have events of one trace follow each other, whichever process takes them in, also while it has no row yet."""
+    if connection.vendor == "postgresql":  # the other database has one writer at a time anyway
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [trace_id])
+    list(Trace.objects.select_for_update().filter(trace_id=trace_id).values("pk"))
 
 
 def _begin(record: SpanRecord, event: StructuredLogEvent, payload: SpanStartPayload) -> None:

@@ -1,15 +1,24 @@
 """The events of Llama Stack clients: folded into their spans, in whatever order they come."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import httpx2
 import pytest
+from django.db import connection, transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from apps.core import db
-from apps.telemetry import known
+from apps.telemetry import events, known
+from apps.telemetry.event_schemas import LogEventRequest
 from apps.telemetry.models import MetricPoint, Span, SpanAttribute, Trace
 
 PATH = "/v1/telemetry/events"
@@ -52,9 +61,9 @@ def line(span: str = ROOT, message: str = "thinking", *, seconds: float = 2, **f
     return event("unstructured_log", span, seconds=seconds, message=message, severity="info", **fields)
 
 
-async def log(api: httpx2.AsyncClient, *events: Json, ttl_s: int = 604_800) -> None:
+async def log(api: httpx2.AsyncClient, *told: Json, ttl_s: int = 604_800) -> None:
     """Send events one by one; each must be taken."""
-    for one in events:
+    for one in told:
         response = await api.post(PATH, json={"event": one, "ttl_seconds": ttl_s})
         assert (response.status_code, response.text) == (200, "null")
 
@@ -230,6 +239,40 @@ async def test_a_metric_without_a_number_is_refused(api: httpx2.AsyncClient, val
 
     assert response.status_code == 400
     assert await db.read(MetricPoint.objects.count) == 0
+
+
+def test_processes_that_take_in_events_of_one_new_span_lose_none(transactional_db: None) -> None:
+    told = [start(), end(), *(line(message=str(number), seconds=number) for number in range(6))]
+    at_once = threading.Barrier(len(told))
+
+    def process(one: Json) -> None:  # each on a connection of its own
+        at_once.wait(10)
+        with closing(connection), transaction.atomic():
+            events._keep(LogEventRequest(event=one, ttl_seconds=60))
+
+    with ThreadPoolExecutor(len(told)) as threads:
+        list(threads.map(process, told))
+
+    found = Span.objects.select_related("trace").get()
+    assert (found.name, found.status, found.trace.root_span_id) == ("plan", "ok", ROOT)
+    assert [one["attributes"]["message"] for one in found.events] == ["0", "1", "2", "3", "4", "5"]
+
+
+ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.lists(st.none(), max_size=1)
+
+
+@examples(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), base=st.sampled_from([start(), end(), line(), event("metric", metric="m", value=1, unit="u")]))
+def test_an_odd_event_is_taken_or_refused(transactional_db: None, data: st.DataObject, base: Json) -> None:
+    field = data.draw(st.sampled_from(sorted(base)))
+    odd = base | {field: data.draw(ODD), "attributes": data.draw(st.dictionaries(st.text(max_size=5), ODD, max_size=2))}
+
+    try:
+        asked = LogEventRequest.model_validate({"event": odd, "ttl_seconds": 60})
+    except ValidationError:
+        return
+    with transaction.atomic():
+        events._keep(asked)
 
 
 async def test_many_clients_at_once_lose_no_event(api: httpx2.AsyncClient) -> None:
