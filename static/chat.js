@@ -39,16 +39,18 @@ const textOf = (step) => $(`[data-live-text="${CSS.escape(step)}"]`);
 // The pane beside follows the newest turn, and the step picked in it, until the reader picks another turn. What a step
 // wrote is stored about a second after it began: a running turn is asked for once more then.
 const asked = new URLSearchParams(location.search).get("turn");
-let following = !asked || isLast(asked), picked = "", followAt = 0, followedAt = 0;
+let following = !asked || isLast(asked), picked = "", moved = false, followAt = 0, followedAt = 0;
 function isLast(turn) { return [...doc.querySelectorAll("[data-ui=turn]")].pop()?.id === "turn-" + turn; }
 function follow(frame) {
   if (frame?.e === "turn" && !doc.getElementById(frame.id)) picked = "";
+  moved ||= frame?.e === "resumed"; // it goes on in a trace of its own
   if (!following || followAt || (narrow() && !$("#side[data-on]"))) return;
   followAt = setTimeout(() => {
     followAt = 0;
     followedAt = Date.now();
     const pane = $("#side .bar")?.dataset.paneIs;
-    if (!pane || pane === "agent") return;
+    if (!pane || pane === "agent" || (pane === "trace" && !moved && isLast($("#side .bar").dataset.paneOf))) return; // a trace follows itself
+    moved = false;
     const turn = picked && `&turn=${$("#side .bar").dataset.paneOf}&step=${picked}`;
     htmx.ajax("GET", `${location.pathname}side/?pane=${pane}${turn}`, { target: "#side", swap: "morph:innerHTML" });
     if (frame?.e === "step") setTimeout(follow, 1300);
@@ -211,7 +213,7 @@ doc.addEventListener("click", (event) => {
   if ("show" in data) { event.preventDefault(); show(data.show); }
   if ("side" in data && doc.getElementById("side")) {
     event.preventDefault();
-    following = isLast(data.side.replace("?turn=", ""));
+    following = isLast(new URLSearchParams(data.side).get("turn"));
     picked = "";
     htmx.ajax("GET", location.pathname + "side/" + data.side, { target: "#side" });
     if (narrow()) show("side");
@@ -230,7 +232,7 @@ doc.addEventListener("keydown", (event) => {
   if (ctrl && event.key === "." && state() === "running") { event.preventDefault(); doc.getElementById("stop-form")?.requestSubmit(); }
   const card = event.target.closest("[data-ui=answer-form]");
   if (ctrl && event.key === "Enter" && card) { event.preventDefault(); card.requestSubmit($("[data-ui=send-result]", card)); }
-  const row = event.target.closest("[role=treegrid] [role=row]");
+  const row = event.target.closest("[data-ui=side-steps] [role=row]");
   if (row) walk(event, row);
 });
 function walk(event, row) {
@@ -244,7 +246,7 @@ function walk(event, row) {
   rows[next].focus();
 }
 doc.addEventListener("click", (event) => {
-  const row = event.target.closest("#side [role=row]");
+  const row = event.target.closest("[data-ui=side-steps] [role=row]");
   if (row) picked = row.dataset.step || "";
   if (row && !event.target.closest("a")) $("a", row)?.click();
 });

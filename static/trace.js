@@ -83,7 +83,9 @@ class Grid {
   begin() {
     const wanted = Number(this.box.dataset.selected), place = this.model.at.get(wanted) ?? this.model.order[0];
     if (place === undefined) return;
-    const shown = Number(this.pane?.querySelector("[data-number]")?.dataset.number);
+    if (this.small && this.model.live) setTimeout(() => this.load(), 1200); // what came before the socket listened
+    const shown = Number(this.pane?.querySelector("[data-number]")?.dataset.number), { step } = this.box.dataset;
+    if (step) showStep(step);
     this.select(place, { detail: shown !== this.model.number[place], quiet: true });
   }
   frame(event) {
@@ -555,6 +557,7 @@ async function showStep(step) {
   const answer = await fetch(grid.box.dataset.steps.replace("STEP", step)).catch(() => null);
   if (!answer?.ok || !grid.box.isConnected) return;
   const { trace, number } = await answer.json(), { dataset } = grid.box;
+  if (!trace) return;
   if (trace !== dataset.trace) {
     for (const name of ["structure", "spans", "find"]) dataset[name] = dataset[name].replace(dataset.trace, trace);
     Object.assign(dataset, { trace, live: `trace:${trace}`, liveN: "", selected: number });

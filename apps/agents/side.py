@@ -1,4 +1,4 @@
-"""The pane beside the conversation: one turn as steps on a time line, as JSON, or its agent."""
+"""The pane beside the conversation: one turn as steps on a time line, as its trace, as JSON, or its agent."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from apps.agents import models
 from apps.agents.steps import StepView, open_step
 from apps.agents.transcript import TurnView
 
-PANES = {"steps": "Steps", "json": "Turn JSON", "agent": "Agent"}
+PANES = {"steps": "Steps", "trace": "Trace", "json": "Turn JSON", "agent": "Agent"}
 THINNEST = 0.6  # percent of the width: what is shorter would not be seen
 
 
@@ -32,8 +32,8 @@ def context(session: models.Session, query: QueryDict, turns: list[TurnView]) ->
     pane = query.get("pane", "steps")
     pane = pane if pane in PANES else "steps"
     turn = _chosen(session, query.get("turn", ""), turns)
-    base: dict[str, Any] = {"pane": pane, "panes": PANES, "side_turn": turn}
-    if turn is None or pane == "agent":
+    base: dict[str, Any] = {"pane": pane, "panes": PANES, "side_turn": turn, "side_step": query.get("step", "")}
+    if turn is None or pane in ("agent", "trace"):
         return base
     if pane == "json":
         return base | {"turn_json": turn.row.as_json()}

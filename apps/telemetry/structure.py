@@ -6,7 +6,8 @@ Spans are called by their arrival number, ``Span.pk``: random span ids would dou
 - ``parent`` the parent's arrival number less ``base``; 0 is a span without parent, -1 one whose parent is not here;
 - ``lost`` for the latter [parent's span id, [numbers less base]], so that a parent that comes late finds its children;
 - ``start`` microseconds after ``t0``, ``dur`` microseconds or null while open;
-- ``kind`` places in ``kinds``, ``name`` places in ``names`` (what people call them, see ``naming.label_of``); ``error`` 0 or 1; ``tokens`` -1 when none were told;
+- ``kind`` places in ``kinds``, ``name`` places in ``names``: what people call them (``naming.label_of``);
+- ``error`` 0 or 1; ``tokens`` -1 when none were told;
 - ``sid`` span ids, only where spans are added to a page that has others already.
 """
 

@@ -74,12 +74,10 @@ def trace_find(request: HttpRequest, trace_id: str) -> HttpResponse:
 @require_GET
 @requires("viewer")
 def step_span(request: HttpRequest, step_id: str) -> HttpResponse:
-    """The trace and the arrival number of the span that recorded a step of a turn."""
+    """The trace and the arrival number of the span that recorded a step of a turn; nothing while none did."""
     found = SpanAttribute.objects.filter(key__name="step_id", text=step_id[:250]).order_by("start_ns")
     row = found.select_related("trace").only("span_id", "trace__trace_id").first()
-    if row is None:
-        raise Http404("No span recorded this step")
-    return _json({"trace": row.trace.trace_id, "number": row.span_id})
+    return _json({} if row is None else {"trace": row.trace.trace_id, "number": row.span_id})
 
 
 @require_GET
