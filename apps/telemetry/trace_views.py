@@ -1,5 +1,6 @@
 """The trace page: its head, the columns its grid draws, the pane of a span, and the search through bodies."""
 
+import json
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -64,11 +65,17 @@ def trace_structure(request: HttpRequest, trace_id: str) -> HttpResponse:
 def trace_find(request: HttpRequest, trace_id: str) -> HttpResponse:
     """The arrival numbers of spans whose name, attributes, events or error hold the words of ``?q=``."""
     trace, words = trace_or_404(trace_id), request.GET.get("q", "").replace("\0", "").strip()[:WORDS]
-    held = Q()
-    for column in ("name", "attributes", "events", "message"):
-        held |= Q(**{f"{column}__icontains": words})
+    held = Q(name__icontains=words) | Q(message__icontains=words)
+    for written in _as_json(words):
+        held |= Q(attributes__icontains=written) | Q(events__icontains=written)
     found = trace.spans.filter(held).order_by("id").values_list("id", flat=True)[:FOUND] if words else []
     return _json({"spans": list(found)})
+
+
+def _as_json(words: str) -> set[str]:
+    """Return words as they stand in JSON text, and in JSON text that is a value of JSON, with and without escapes."""
+    once = {words, json.dumps(words)[1:-1], json.dumps(words, ensure_ascii=False)[1:-1]}
+    return once | {json.dumps(one, ensure_ascii=False)[1:-1] for one in once}
 
 
 @require_GET
