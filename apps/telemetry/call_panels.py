@@ -110,7 +110,8 @@ def tools(asked: Asked, keys: Keys) -> list[Tool]:
 
 def _attributes(asked: Asked, keys: Sequence[int]) -> "QuerySet[SpanAttribute]":
     """Return the attributes of these names on spans that began in the window, in traces that fit."""
-    return _within(asked, SpanAttribute.objects.filter(key__in=keys).order_by())
+    rows: QuerySet[SpanAttribute] = _within(asked, SpanAttribute.objects.filter(key__in=keys).order_by())
+    return rows
 
 
 def _within(asked: Asked, rows: Any) -> Any:

@@ -13,7 +13,8 @@ from apps.agents.models import Agent
 from apps.jobs import listing, runner
 from apps.jobs.models import Status as JobStatus
 from apps.telemetry import call_panels, filters, series, turn_panels, windows
-from apps.telemetry.call_panels import FIRST_TOKEN, VIOLATION, Tool
+from apps.telemetry.call_panels import VIOLATION, Tool
+from apps.telemetry.measures import FIRST_TOKEN
 from apps.telemetry.models import Trace
 from apps.telemetry.panels import Buckets, Link, Panel, line
 from apps.telemetry.trace_list import Asked
@@ -140,7 +141,8 @@ def _jobs(window: Window, buckets: Buckets) -> Panel:
     counts: dict[str, Counter[int]] = {status: Counter() for status in OUTCOMES}
     found = rows.order_by("-completed_at").values_list("status", "completed_at")[: MOST_JOBS + 1]
     for status, at in found[:MOST_JOBS]:
-        counts[status][int(at.timestamp()) // buckets.step_s * buckets.step_s] += 1
+        if at is not None:
+            counts[status][int(at.timestamp()) // buckets.step_s * buckets.step_s] += 1
     lines = [line(words, buckets.times, counts[status], tone) for status, (words, tone) in OUTCOMES.items()]
     total = sum(count.total() for count in counts.values())
     note = f"the newest {MOST_JOBS:,}" if total > MOST_JOBS else ""

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +25,7 @@ from apps.telemetry.panels import Buckets, Panel
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
 SHOWN_ROWS = 300  # of a table beside a chart; the file has all
 STEPS = ("10s", "1m", "5m", "15m", "1h", "6h", "1d", "1w")
-Cells = Iterable[list[object]]
+Cells = Iterable[Sequence[object]]
 
 
 @require_GET
@@ -57,8 +57,8 @@ def metric_panel_file(request: HttpRequest, panel: str) -> HttpResponse:
     built = dashboard.build(dashboard.wanted(request.GET))
     found = built.panels[panel]
     head = ["time", *(f"{line.name} ({found.unit})" if found.unit else line.name for line in found.lines)]
-    rows = [[_rfc3339(time), *values] for time, values in found.rows(built.buckets.times)]
-    return _file(f"metrics-{panel}.csv", [head, *reversed(rows)])
+    rows: list[list[object]] = [[_rfc3339(time), *values] for time, values in found.rows(built.buckets.times)]
+    return _file(f"metrics-{panel}.csv", [head, *rows[::-1]])
 
 
 @require_GET

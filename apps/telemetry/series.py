@@ -8,9 +8,11 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import re2
-from django.db.models import Avg, Count, F, Max, Sum
+from django.db import connection
+from django.db.models import Avg, Count, F, Max, QuerySet, Sum
 
 from apps.core.errors import BadRequest
 from apps.telemetry import schemas
@@ -87,8 +89,7 @@ def buckets(series: Iterable[int], start: int, end: int, step: int, how: str = "
     for some in chunked(list(series), ASKED):
         rows = MetricPoint.objects.filter(series__in=some, time_s__range=(start, end)).order_by()
         summed = rows.values("series", bucket=bucket).annotate(told=WAYS[how]("value"))
-        # In no order: to sort the points of a month would take longer than to add them up.
-        told += summed.values_list("series", "bucket", "told")[: MOST_POINTS + 1 - len(told)]
+        told += _at_most(summed.values_list("series", "bucket", "told"), MOST_POINTS + 1 - len(told))
         _check_size(len(told))
     return _by_series(sorted(told))
 
@@ -153,6 +154,17 @@ def points(series: Iterable[int], start: int, end: int) -> dict[int, Values]:
         told += rows.values_list("series", "time_s", "value")[: MOST_POINTS + 1 - len(told)]
         _check_size(len(told))
     return _by_series(told)
+
+
+def _at_most(rows: QuerySet[Any, Any], count: int) -> list[Any]:
+    """Return the first rows of a query that adds up, in no order.
+
+    Told of a limit, Postgres would sort the points of a month to have the first sums soon: five times the work.
+    """
+    sql, params = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH told AS MATERIALIZED ({sql}) SELECT * FROM told LIMIT %s", [*params, count])
+        return list(cursor.fetchall())
 
 
 def _by_series(rows: Iterable[tuple[int, int, float]]) -> dict[int, Values]:

@@ -43,7 +43,7 @@ def counted(asked: Asked, buckets: Buckets) -> Counted:
     """Return the counts of a window, in one query. A turn that was resumed is one turn and two runs."""
     is_turn = Q(kind=Kind.TURN)
     # Said as the filter says it: see TURNS.
-    rows = asked.traces().values(bucket=bucket_of("start_ns", buckets)).annotate(
+    rows: Any = asked.traces().values(bucket=bucket_of("start_ns", buckets)).annotate(
         turns=Count("pk", filter=is_turn & ~Q(name__icontains="resume_agent_turn")),
         runs=Count("pk", filter=is_turn),
         failed=Count("pk", filter=is_turn & Q(status=Status.ERROR)),
