@@ -23,6 +23,7 @@ from apps.core.errors import BadRequest, ConsoleError, error_response, explain_m
 from apps.core.middleware import answer_failure
 from apps.datasets.api import io as datasetio
 from apps.datasets.api import router as datasets
+from apps.evals.scoring_api import router as scoring
 from apps.inference.api import router as inference
 from apps.providers.api import router as providers
 from apps.telemetry.api import router as telemetry
@@ -78,6 +79,7 @@ api.add_router("/v1alpha", telemetry)
 api.add_router("/v1", telemetry, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1", inference)
 api.add_router("/v1", providers)
+api.add_router("/v1", scoring)
 api.add_router("/v1", ingest)
 api.add_router("/v1", server)
 

@@ -202,6 +202,10 @@ TELEMETRY_MAX_TEXT = env.int("TELEMETRY_MAX_TEXT", default=256_000)  # character
 EVAL_AT_ONCE = env.int("EVAL_AT_ONCE", default=16)  # rows of one evaluation that are asked at the same time
 EVAL_DIRECT_ROWS = env.int("EVAL_DIRECT_ROWS", default=1_000)  # rows a request may bring to be evaluated at once
 EVAL_SYNC_GRACE_SECONDS = env.float("EVAL_SYNC_GRACE_SECONDS", default=0)
+SCORE_MAX_ROWS = env.int("SCORE_MAX_ROWS", default=10_000)  # rows a request may have scored; a tenth by a judge
+SCORING_PROCESSES = env.int("SCORING_PROCESSES", default=2)  # children for expressions, mathematics and languages
+SCORING_TIMEOUT_S = env.float("SCORING_TIMEOUT_S", default=5)
+REGEX_TIMEOUT_S = env.float("REGEX_TIMEOUT_S", default=1)
 
 # Accounts
 AUTH_USER_MODEL = "accounts.User"

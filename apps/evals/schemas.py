@@ -133,6 +133,23 @@ class EvaluateResponse(SpecModel):
     scores: dict[str, ScoringResult]
 
 
+class ReturnType(SpecModel):
+    """What kind of value a scoring function's score is."""
+
+    type: Literal[
+        "string",
+        "number",
+        "boolean",
+        "array",
+        "object",
+        "json",
+        "union",
+        "chat_completion_input",
+        "completion_input",
+        "agent_turn_input",
+    ]
+
+
 class ScoringFn(SpecModel):
     """A scoring function. A companion type of the stable API."""
 
@@ -142,7 +159,7 @@ class ScoringFn(SpecModel):
     type: Literal["scoring_function"] = "scoring_function"
     description: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
-    return_type: dict[str, Any]
+    return_type: ReturnType
     params: ScoringFnParams | None = None
 
 
@@ -157,7 +174,7 @@ class RegisterScoringFunctionRequest(SpecModel):
 
     scoring_fn_id: str
     description: str
-    return_type: dict[str, Any]
+    return_type: ReturnType
     provider_scoring_fn_id: str | None = None
     provider_id: str | None = None
     params: ScoringFnParams | None = None

@@ -6,7 +6,7 @@ those of others within two seconds.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,13 @@ async def find(model_id: str, kind: str = "llm") -> Target:
 
 async def default() -> str | None:
     """Return the chat model to offer first: the best embedded one, else one of another provider; None without any."""
-    rows = [row for row in (await _directory()).rows.values() if row.model_type == "llm"]
-    return min(rows, key=_rank).identifier if rows else None
+    best = best_of((await _directory()).rows.values())
+    return best.identifier if best else None
+
+
+def best_of(rows: Iterable[Model]) -> Model | None:
+    """Return of some models the chat model to take when nobody has chosen; None when there is no chat model."""
+    return min((row for row in rows if row.model_type == "llm"), key=_rank, default=None)
 
 
 def stream(target: Target, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
