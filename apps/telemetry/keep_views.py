@@ -23,12 +23,14 @@ from apps.datasets import registry, rows, schemas, uses
 from apps.datasets.models import Dataset, Purpose
 from apps.jobs import runner
 from apps.jobs.handle import Handle
+from apps.jobs.models import Job
 from apps.telemetry import filters, keeping, trace_list, windows
 from apps.telemetry.models import Span
 from apps.telemetry.trace_list import Asked
 
 OFFERED = 100
 SHOWN = 3
+FITTED = 50  # spans of which one must fit for a purpose to be offered
 AT_ONCE = 500  # spans that are added while somebody waits; more are a job
 CHOSEN = 500
 KEEP = "apps.telemetry.keep_views.run"
@@ -89,10 +91,10 @@ def choice_of(query: QueryDict) -> Choice:
 class KeepForm(forms.Form):
     """Which spans go where."""
 
-    which = forms.ChoiceField(choices=list(keeping.WHICH.items()), label="Spans", required=False)
+    which = forms.ChoiceField(choices=list(keeping.WHICH.items()), label="Spans")
     into = forms.ChoiceField(label="Dataset", required=False)
     name = forms.CharField(label="Name of the new dataset", max_length=255, required=False)
-    purpose = forms.ChoiceField(choices=Purpose.choices, label="For", required=False)
+    purpose = forms.ChoiceField(choices=Purpose.choices, label="For")
     again = forms.BooleanField(label="Add those that are in it already once more", required=False)
 
     def __init__(self, *args: Any, datasets: list[Dataset], **options: Any) -> None:
@@ -116,52 +118,71 @@ def _datasets(fitting: set[str]) -> tuple[list[Dataset], list[tuple[Dataset, str
     return offered, others
 
 
+@dataclass
+class Asking:
+    """What the dialog knows: the spans that are meant, where they may go, and the rows they become."""
+
+    choice: Choice
+    count: int
+    form: KeepForm
+    others: list[tuple[Dataset, str]]
+    target: Dataset | None
+    purpose: str
+    made: keeping.Rows
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What the dialog shows."""
+        return {
+            "form": self.form,
+            "fields": self.choice.fields,
+            "has_traces": self.choice.asked is not None,
+            "target": self.target,
+            "count": self.count,
+            "is_more": self.count > trace_list.EXACT,
+            "is_job": self.count > AT_ONCE,
+            "made": self.made,
+            "shown": [kept.row for kept in self.made.kept[:SHOWN]],
+            "others": self.others,
+            "back": reverse("telemetry:trace-list"),
+        }
+
+
+def _asking(query: QueryDict) -> Asking:
+    """Return what a form asks for, of the first spans that are meant; raises BadRequest."""
+    choice = choice_of(query)
+    spans = choice.spans()
+    first = next(keeping.in_chunks(spans), [])
+    fitting = {purpose for purpose in Purpose.values if len(keeping.rows_of(first[:FITTED], purpose))}
+    offered, others = _datasets(fitting)
+    usual = str(Purpose.TRAINING) if Purpose.TRAINING in fitting or not fitting else min(fitting)
+    form = KeepForm({"which": choice.which or "inf", "purpose": usual} | query.dict(), datasets=offered)
+    form.is_valid()
+    target = next((one for one in offered if one.dataset_id == form.cleaned_data.get("into")), None)
+    purpose = target.purpose if target else form.cleaned_data.get("purpose") or usual
+    made = keeping.rows_of(first, purpose)
+    if target is not None and not form.cleaned_data.get("again"):
+        made = keeping.without(made, keeping.kept_in(target))
+    return Asking(choice, spans[: trace_list.EXACT + 1].count(), form, others, target, purpose, made)
+
+
 @require_http_methods(["GET", "POST"])
 @requires("operator")
 @only
 def spans_keep(request: HttpRequest) -> HttpResponse:
     """Ask which dataset spans go to, show the first rows they become, and add them."""
     sent = request.method == "POST"
-    query = request.POST if sent else request.GET
     try:
-        choice = choice_of(query)
-    except ConsoleError as error:
+        asking = _asking(request.POST if sent else request.GET)
+    except BadRequest as error:
         return _nothing(request, error.detail)
-    spans = choice.spans()
-    count = spans[: trace_list.EXACT + 1].count()
-    first = next(keeping.in_chunks(spans), [])[:AT_ONCE]
-    fitting = {purpose for purpose in Purpose.values if len(keeping.rows_of(first[:50], purpose))}
-    offered, others = _datasets(fitting)
-    form = KeepForm(query, datasets=offered)
-    form.is_valid()
-    given = getattr(form, "cleaned_data", {})
-    target = next((one for one in offered if one.dataset_id == given.get("into")), None)
-    usual = str(Purpose.TRAINING) if Purpose.TRAINING in fitting or not fitting else min(fitting)
-    purpose = target.purpose if target else given.get("purpose") or usual
-    made = keeping.rows_of(first, purpose)
-    if target is not None and not given.get("again"):
-        made = keeping.without(made, keeping.kept_in(target))
-    if sent and form.is_valid():
+    if sent and asking.form.is_valid():
         try:
-            return _keep(request, choice, count, given, target, purpose)
+            return _keep(request, asking)
         except ConsoleError as error:
-            form.add_error(None, error.detail)
-    context = {
-        "form": form,
-        "fields": choice.fields,
-        "has_traces": choice.asked is not None,
-        "target": target,
-        "purpose": purpose,
-        "count": count,
-        "is_more": count > trace_list.EXACT,
-        "is_job": count > AT_ONCE,
-        "made": made,
-        "shown": [kept.row for kept in made.kept[:SHOWN]],
-        "others": others,
-        "back": reverse("telemetry:trace-list"),
-    }
+            asking.form.add_error(None, error.detail)
     template = "telemetry/_keep.html" if request.htmx else "telemetry/spans_keep.html"  # type: ignore[attr-defined]
-    return render(request, template, context, status=422 if sent else 200)
+    return render(request, template, asking.context, status=422 if sent else 200)
 
 
 def _nothing(request: HttpRequest, why: str) -> HttpResponse:
@@ -171,31 +192,35 @@ def _nothing(request: HttpRequest, why: str) -> HttpResponse:
     return redirect("telemetry:trace-list")
 
 
-def _keep(
-    request: HttpRequest, choice: Choice, count: int, given: dict[str, Any], target: Dataset | None, purpose: str
-) -> HttpResponse:
+def _keep(request: HttpRequest, asking: Asking) -> HttpResponse:
     """Add the rows, or ask for the job that does; raises ConsoleError and adds nothing."""
-    actor = principal_of(request)
-    skip = not given["again"]
-    if count > AT_ONCE:
+    actor, given = principal_of(request), asking.form.cleaned_data
+    if asking.count > AT_ONCE:
         with transaction.atomic():
-            dataset = target or _new(given["name"], purpose, actor)
-            asked = choice.arguments | {"into": dataset.dataset_id, "skip": skip, "count": count}
-            job = runner.enqueue(
-                KEEP, asked | {"actor": actor.name, "user_id": actor.user_id},
-                kind="span keep", title=f"Add spans to {dataset.dataset_id}", about=("dataset", dataset.dataset_id),
-                actor=actor,
-            )  # fmt: skip
+            dataset = asking.target or _new(given["name"], asking.purpose, actor)
+            job = _ask(asking, dataset, actor)
         return _kept(request, {"dataset": dataset, "job": job})
-    spans = [span for some in keeping.in_chunks(choice.spans()) for span in some]
+    spans = [span for some in keeping.in_chunks(asking.choice.spans()) for span in some]
     with transaction.atomic():
-        dataset = target or _new(given["name"], purpose, actor)
-        made = add(spans, dataset, actor, skip=skip)
+        dataset = asking.target or _new(given["name"], asking.purpose, actor)
+        made = add(spans, dataset, actor, skip=not given["again"])
         if not made.kept:
             raise ConsoleError(f"Nothing was added: {_told(made)}", status=409)
     dataset.refresh_from_db()
     dataset_live.changed_from_sync(dataset)
     return _kept(request, {"dataset": dataset, "made": made})
+
+
+def _ask(asking: Asking, dataset: Dataset, actor: Principal) -> Job:
+    arguments = asking.choice.arguments | {
+        "into": dataset.dataset_id,
+        "skip": not asking.form.cleaned_data["again"],
+        "count": asking.count,
+        "actor": actor.name,
+        "user_id": actor.user_id,
+    }
+    title, about = f"Add spans to {dataset.dataset_id}", ("dataset", dataset.dataset_id)
+    return runner.enqueue(KEEP, arguments, kind="span keep", title=title, about=about, actor=actor)
 
 
 def _told(made: keeping.Rows) -> str:
