@@ -18,6 +18,9 @@ from apps.telemetry.schemas import QueryCondition
 PSEUDO = ("name", "span_id", "trace_id", "status")
 SIGNS = {"eq": "=", "ne": "<>", "gt": ">", "lt": "<"}
 OF_SPAN = "SELECT 1 FROM telemetry_spanattribute a WHERE a.trace_id = s.trace_id AND a.span_id = s.id AND a.key_id = %s"
+# Postgres guesses how many spans have a value from how many have its text, whatever the key: far too few. An OFFSET
+# keeps it from collecting them all because of that; SQLite wants a LIMIT before one.
+ONE = "LIMIT 1 OFFSET 0"
 ATTRIBUTES = "SELECT a.trace_id, a.span_id, a.start_ns FROM telemetry_spanattribute a WHERE a.key_id = %s"
 SPANS = "SELECT s.trace_id, s.id AS span_id, s.start_ns FROM telemetry_span s WHERE "
 
@@ -88,7 +91,7 @@ def _filter(condition: QueryCondition, key: int | None) -> Filter:
     of_span = _pseudo(condition)
     if key is None:
         return of_span
-    missing = Term(f"NOT EXISTS ({OF_SPAN})", (key,))
+    missing = Term(f"NOT EXISTS ({OF_SPAN} {ONE})", (key,))
     if condition.op == "eq" and condition.value is None:
         return Filter(_all(missing, of_span.test))
     walks = (*own.walks, *of_span.walks) if of_span.walks or of_span.test == NEVER else ()
@@ -112,14 +115,14 @@ def _attribute(condition: QueryCondition, key: int | None) -> Filter:
     if condition.value is None:
         if key is None:
             return Filter(ALWAYS if condition.op == "eq" else NEVER)
-        there = Term(f"EXISTS ({OF_SPAN})", (key,))
+        there = Term(f"EXISTS ({OF_SPAN} {ONE})", (key,))
         if condition.op == "eq":
             return Filter(Term(f"NOT {there.sql}", there.params))
         return Filter(there, (Walk(Term(ATTRIBUTES, (key,)), False),))
     if key is None:
         return Filter(NEVER)
     comparison, by_start = _comparison(condition.op, condition.value)
-    test = Term(f"EXISTS ({OF_SPAN} AND {comparison.sql})", (key, *comparison.params))
+    test = Term(f"EXISTS ({OF_SPAN} AND {comparison.sql} {ONE})", (key, *comparison.params))
     return Filter(test, (Walk(Term(f"{ATTRIBUTES} AND {comparison.sql}", (key, *comparison.params)), by_start),))
 
 

@@ -8,10 +8,10 @@ that order, the newest traces are tried one by one, a few thousand of them, and 
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.core.errors import BadRequest
-from apps.telemetry.conditions import ALWAYS, NEVER, Filter, Term, filters
+from apps.telemetry.conditions import ALWAYS, NEVER, ONE, Filter, Term, filters
 from apps.telemetry.schemas import QueryCondition
 
 FEW = 2_000  # spans that are sooner collected than tried trace by trace
@@ -76,7 +76,7 @@ def _driver(walkable: Sequence[Filter]) -> Filter | None:
 def _count(one: Filter) -> int:
     limited = [Term(f"SELECT 1 FROM ({walk.select.sql} LIMIT {FEW + 1}) w", walk.select.params) for walk in one.walks]
     counted = _joined(" UNION ALL ", limited)
-    return int(fetch(Term(f"SELECT COUNT(*) FROM ({counted.sql}) c", counted.params))[0][0])
+    return int(_fetch_by_index(Term(f"SELECT COUNT(*) FROM ({counted.sql}) c", counted.params))[0][0])
 
 
 def _walked(driver: Filter, others: Sequence[Filter], limit: int, offset: int) -> list[int]:
@@ -85,7 +85,7 @@ def _walked(driver: Filter, others: Sequence[Filter], limit: int, offset: int) -
     found: dict[int, tuple[int, str]] = {}
     until: int | None = None
     while True:
-        rows = fetch(_step(driver, others, until, step))
+        rows = _fetch_by_index(_step(driver, others, until, step))
         found |= {pk: (-start, trace_id) for _, pk, start, trace_id, meets in rows if meets}
         best = sorted((place, pk) for pk, place in found.items())[:needed]
         if len(rows) < step:
@@ -117,7 +117,7 @@ def _step(driver: Filter, others: Sequence[Filter], until: int | None, step: int
 def _tried(table: str, asked: Sequence[Filter], order: tuple[str, ...], limit: int | None, offset: int) -> Term:
     """Return the select of traces that tries each in order."""
     test = joined_tests(asked)
-    span = f" AND EXISTS (SELECT 1 FROM telemetry_span s WHERE s.trace_id = t.id AND {test.sql})"
+    span = f" AND EXISTS (SELECT 1 FROM telemetry_span s WHERE s.trace_id = t.id AND {test.sql} {ONE})"
     return _select(table, test.params, order, limit, offset, span)
 
 
@@ -174,6 +174,19 @@ def one_of(select: str, column: str, pks: Sequence[int]) -> Term:
 
 def _keys(select: Term) -> list[int]:
     return [row[0] for row in fetch(select)]
+
+
+def _fetch_by_index(select: Term) -> list[Row]:
+    """Return the rows of a select that needs only the first ones of an index.
+
+    Postgres, which takes them for few (see ``conditions.ONE``), would collect all and sort them.
+    """
+    if connection.vendor != "postgresql":
+        return fetch(select)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
+        return fetch(select)
 
 
 def fetch(select: Term) -> list[Row]:
