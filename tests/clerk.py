@@ -40,17 +40,21 @@ def give(request: dict[str, Any]) -> Any:
 
 def is_free(job_id: str) -> bool:
     """Return whether no transaction of another process holds what a write of this job needs."""
-    sqlite = connection.vendor == "sqlite"
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout=500" if sqlite else "SELECT 1")
+    _wait_for_locks(500)
     try:
         with transaction.atomic():  # SQLite's begins with the lock of the whole file
-            return Job.objects.select_for_update(nowait=True).filter(job_id=job_id).exists()
+            list(Job.objects.select_for_update(nowait=True).filter(job_id=job_id))
+            return True
     except OperationalError:
         return False
     finally:
+        _wait_for_locks(20_000)
+
+
+def _wait_for_locks(milliseconds: int) -> None:
+    if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA busy_timeout=20000" if sqlite else "SELECT 1")
+            cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
 def answer(request: dict[str, Any]) -> Any:

@@ -180,9 +180,12 @@ class Console:
         _kill(self.process)
 
     def stop(self) -> None:
-        """Ask it to end and wait."""
+        """Ask it to end and wait.
+
+        By SIGTERM: what a shell runs in the background is started with SIGINT ignored, and hands that down.
+        """
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:

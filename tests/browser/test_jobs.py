@@ -72,6 +72,7 @@ def test_S1_a_retry_returns_to_the_same_list_and_filter(tabs: Callable[..., Tab]
     assert page.url.endswith("/system/jobs/?q=import&status=failed&kind=&queue=")
 
 
+@pytest.mark.slow
 def test_S2_a_stopped_worker_turns_red_within_thirty_seconds(tabs: Callable[..., Tab], shop: Shop) -> None:
     first, second = shop.worker(), shop.worker()
     tab = tabs(shop.console)
@@ -80,7 +81,7 @@ def test_S2_a_stopped_worker_turns_red_within_thirty_seconds(tabs: Callable[...,
     page.evaluate("window.notReloaded = true")
 
     first.kill()
-    os.kill(second.pid, signal.SIGSTOP)
+    shop.freeze(second.pid)
 
     lost = page.locator("[data-ui=worker-row][data-state=lost]")
     expect(lost).to_have_count(2, timeout=30_000)
@@ -92,6 +93,7 @@ def test_S2_a_stopped_worker_turns_red_within_thirty_seconds(tabs: Callable[...,
     expect(lost).to_have_count(1, timeout=15_000)
 
 
+@pytest.mark.slow
 def test_S3_a_restart_keeps_history_and_a_running_job_goes_on(tabs: Callable[..., Tab], shop: Shop) -> None:
     [done] = shop.ask(give="answer", titles=["Load small"])
     [bad] = shop.ask(give="refuse", titles=["Load bad"])

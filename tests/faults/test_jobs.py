@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,7 +166,7 @@ def test_a_stopped_worker_is_seen_as_lost_and_its_job_taken_over(shop: Shop) -> 
     until(lambda: (shop.job(job_id)["checkpoint"] or {}).get("done", 0) >= 10, 20, shop.log)
     first = shop.job(job_id)["worker"]
     pid = int(first.split(":")[1])
-    stop_between_transactions(shop, pid, job_id)
+    shop.freeze(pid, job_id)
 
     red = until(lambda: dict(shop.ask(workers=True))[first] == "lost", 30, shop.log)
     taken_up = red + until(lambda: shop.job(job_id)["attempt"] == 2, TAKEN_UP_S - red, shop.log)
@@ -177,17 +176,3 @@ def test_a_stopped_worker_is_seen_as_lost_and_its_job_taken_over(shop: Shop) -> 
     print(f"red after {red:.1f} s, taken up after {taken_up:.1f} s")
     assert job["status"] == "completed" and job["worker"] != first, (job, shop.log())
     assert rows_are_whole(shop, job_id, 200)
-
-
-def stop_between_transactions(shop: Shop, pid: int, job_id: str) -> None:
-    """Stop a process while it holds no lock: inside a transaction it keeps the row, and with SQLite everybody, waiting.
-
-    A killed process has no locks; a stopped one has them until it goes on, and no other process can take them.
-    """
-    for _ in range(50):
-        os.kill(pid, signal.SIGSTOP)
-        if shop.ask(free=job_id):
-            return
-        os.kill(pid, signal.SIGCONT)
-        time.sleep(0.03)
-    raise AssertionError("the worker was inside a transaction each time")
