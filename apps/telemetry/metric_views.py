@@ -19,10 +19,11 @@ from apps.telemetry import dashboard, explorer, series, windows
 from apps.telemetry.dashboard import Wanted
 from apps.telemetry.explorer import Answer, Question
 from apps.telemetry.live import LIST as TRACES
-from apps.telemetry.models import MetricSeries, Trace
+from apps.telemetry.models import Kind, MetricSeries, Trace
 from apps.telemetry.panels import Buckets, Panel
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
+COUNTED = (Kind.TURN, Kind.INFERENCE, Kind.TOOL)
 SHOWN_ROWS = 300  # of a table beside a chart; the file has all
 STEPS = ("10s", "1m", "5m", "15m", "1h", "6h", "1d", "1w")
 Cells = Iterable[Sequence[object]]
@@ -35,7 +36,8 @@ def metric_list(request: HttpRequest) -> HttpResponse:
     if "pick" in request.GET:
         return _picked(request)
     wanted = dashboard.wanted(request.GET)
-    is_empty = not Trace.objects.exists() and not MetricSeries.objects.exists()
+    # Traces of other requests are always there: the page itself was asked for.
+    is_empty = not MetricSeries.objects.exists() and not Trace.objects.filter(kind__in=COUNTED).exists()
     context = {"is_empty": True} if is_empty else _dashboard(wanted) | _choices(wanted)
     return render(request, "telemetry/metric_list.html", context | {"topics": f"{TRACES} {JOBS}"})
 
