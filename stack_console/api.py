@@ -23,6 +23,7 @@ from apps.core.errors import BadRequest, ConsoleError, error_response, explain_m
 from apps.core.middleware import answer_failure
 from apps.datasets.api import io as datasetio
 from apps.datasets.api import router as datasets
+from apps.evals.api import router as evals
 from apps.evals.scoring_api import router as scoring
 from apps.inference.api import router as inference
 from apps.providers.api import router as providers
@@ -77,6 +78,8 @@ api.add_router("/v1", datasets, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1/datasetio", datasetio, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1alpha", telemetry)
 api.add_router("/v1", telemetry, url_name_prefix="v1", tags=[OLD_PATHS])
+api.add_router("/v1alpha/eval", evals)
+api.add_router("/v1/eval", evals, url_name_prefix="v1", tags=[OLD_PATHS])
 api.add_router("/v1", inference)
 api.add_router("/v1", providers)
 api.add_router("/v1", scoring)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from apps.agents.schemas import AgentConfig
 from apps.core.content import InterleavedContent
@@ -10,6 +10,11 @@ from apps.core.spec import SpecModel
 from apps.inference.schemas import SamplingParams
 
 AggregationFunctionType = Literal["average", "weighted_average", "median", "categorical_count", "accuracy"]
+
+
+def _required(*names: str) -> Any:
+    """Publish fields as required, as the specification does; left out, they are read as empty."""
+    return {"required": list(names)}
 
 
 class Benchmark(SpecModel):
@@ -70,12 +75,16 @@ EvalCandidate = Annotated[ModelCandidate | AgentCandidate, Field(discriminator="
 class BasicScoringFnParams(SpecModel):
     """Parameters of a function that compares."""
 
+    model_config = ConfigDict(json_schema_extra=_required("aggregation_functions"))
+
     type: Literal["basic"] = "basic"
     aggregation_functions: list[AggregationFunctionType] = Field(default_factory=list)
 
 
 class RegexParserScoringFnParams(SpecModel):
     """Parameters of a function that first finds the answer in the text; the first expression that matches counts."""
+
+    model_config = ConfigDict(json_schema_extra=_required("parsing_regexes", "aggregation_functions"))
 
     type: Literal["regex_parser"] = "regex_parser"
     parsing_regexes: list[str] = Field(default_factory=list)
@@ -84,6 +93,10 @@ class RegexParserScoringFnParams(SpecModel):
 
 class LLMAsJudgeScoringFnParams(SpecModel):
     """Parameters of a function that asks a model for its verdict."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_required("judge_model", "judge_score_regexes", "aggregation_functions")
+    )
 
     type: Literal["llm_as_judge"] = "llm_as_judge"
     judge_model: str
@@ -99,6 +112,8 @@ ScoringFnParams = Annotated[
 
 class BenchmarkConfig(SpecModel):
     """Who is evaluated, and how: parameters by function id hold for this run only."""
+
+    model_config = ConfigDict(json_schema_extra=_required("eval_candidate", "scoring_params"))
 
     eval_candidate: EvalCandidate
     scoring_params: dict[str, ScoringFnParams] = Field(default_factory=dict)

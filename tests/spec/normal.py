@@ -25,10 +25,10 @@ def plain(schema: Json, document: Json, above: tuple[str, ...] = ()) -> Json:
         return schema
     if not schema.keys() - FOR_PEOPLE:
         return ANYTHING
+    if "const" in schema or len(schema.get("enum", [])) == 1:  # beside a reference the constant says more
+        return {"const": schema.get("const", schema.get("enum", [None])[0])}
     if "$ref" in schema:
         return _followed(schema["$ref"], document, above)
-    if "const" in schema or len(schema.get("enum", [])) == 1:
-        return {"const": schema.get("const", schema.get("enum", [None])[0])}
     options = schema.get("oneOf") or schema.get("anyOf")
     if options:
         return _union(options, document, above) | _default(schema)
