@@ -20,7 +20,7 @@ function el(name, attributes = {}, ...children) {
 }
 const icon = (name, more = "") => el("svg", { class: `i s ${more}`, "aria-hidden": "true" }, el("use", { href: `${icons}#${name}` }));
 function put(element, name, value) {
-  if (value === null || value === false) element.removeAttribute(name); else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+  if (value === null) element.removeAttribute(name); else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
 class Grid {
@@ -71,6 +71,10 @@ class Grid {
   }
   took(cols) {
     const first = !this.model.count;
+    if (first && !cols.id.length) { // a chat is quicker than the store
+      this.tries = (this.tries || 0) + 1;
+      return this.tries < 9 ? setTimeout(() => this.load(), 700) : this.fail("They were not stored, or are older than traces are kept.");
+    }
     this.model.take(cols);
     this.box.querySelector("[data-loading]")?.remove();
     this.tree.hidden = false;
@@ -113,6 +117,7 @@ class Grid {
 
   // Rows
   draw() {
+    if (!this.model.count) return;
     const top = Math.floor(this.box.scrollTop / this.height), held = this.rows[top];
     this.rows = this.model.rows(this.view);
     this.stamp += 1;
@@ -305,7 +310,8 @@ class Grid {
       ArrowLeft: () => { if (tree && model.hasChildren(place) && !model.folded.has(place)) this.fold(place, true); else if (tree && model.parent[place] >= 0) this.moveTo(rows.indexOf(model.parent[place])); },
       "+": () => zoom(this, 0.5), "-": () => zoom(this, 2), 0: () => zoom(this, 0), " ": () => place >= 0 && this.fold(place),
     };
-    if (acts[event.key]) acts[event.key](); else if (/^[\p{L}\p{N}_.]$/u.test(event.key)) this.jump(event.key.toLowerCase()); else return;
+    const types = this.typed ? event.key.length === 1 : /^[\p{L}_.]$/u.test(event.key);
+    if (types) this.jump(event.key.toLowerCase()); else if (acts[event.key]) acts[event.key](); else return;
     event.preventDefault();
   }
   jump(letter) {
@@ -375,7 +381,7 @@ class Grid {
     this.select(by > 0 ? after[0] ?? places[0] : after.at(-1) ?? places.at(-1));
   }
   tools() {
-    if (this.small) return;
+    if (this.small || !this.model.count) return;
     const { model } = this, say = (name, text) => { const one = doc.querySelector(`[data-say=${name}]`); if (one && one.textContent !== text) one.textContent = text; };
     const errorAt = model.failed.indexOf(this.selected) + 1, hitAt = model.hits.indexOf(this.selected) + 1, count = (places) => places.length.toLocaleString("en");
     say("errors", model.failed.length ? (errorAt ? `error ${errorAt} of ${count(model.failed)}` : plural(model.failed.length, "error")) : "");

@@ -28,6 +28,7 @@ STALE_NS = 15 * 60 * 10**9  # an open trace of which nothing was heard for this 
 COLUMNS = (
     "id", "span_id", "parent_span_id", "name", "kind", "status", "start_ns", "end_ns", "input_tokens", "output_tokens",
 )  # fmt: skip
+DRAWN = ("id", "parent", "start", "dur", "kind", "error", "tokens", "name")
 KINDS = [str(kind) for kind in Kind.values]
 Row = tuple[Any, ...]
 Json = dict[str, Any]
@@ -39,6 +40,14 @@ def of_trace(trace: Trace, after: int = 0) -> Json:
     rows = list((found.filter(id__gt=after) if after else found)[:MOST])
     base = 0 if after else (rows[0][0] - 1 if rows else 0)
     return _columns(trace, rows, base, is_all=not after) | _head(trace, rows)
+
+
+def of_nothing() -> Json:
+    """Return the columns of a trace that is not stored: not yet, or no more."""
+    return {
+        **{name: [] for name in (*DRAWN, "names", "lost")}, "kinds": KINDS, "base": 0, "t0": 0,
+        "total": 0, "last": None, "status": "", "live": False, "now": 0,
+    }  # fmt: skip
 
 
 def of_spans(trace_id: str, numbers: Sequence[int]) -> Json | None:
@@ -81,7 +90,7 @@ def _columns(trace: Trace, rows: list[Row], base: int, *, is_all: bool) -> Json:
     labels = _labels(trace, rows)
     kinds = {kind: place for place, kind in enumerate(KINDS)}
     lost: dict[str, list[int]] = {}
-    columns: Json = {name: [] for name in ("id", "parent", "start", "dur", "kind", "error", "tokens", "name")}
+    columns: Json = {name: [] for name in DRAWN}
     ids, parents, starts, durations, of_kind, errors, tokens, named = (column.append for column in columns.values())
     before = base
     for number, span_id, parent_id, name, kind, status, start, end, read, written in rows:
@@ -96,7 +105,7 @@ def _columns(trace: Trace, rows: list[Row], base: int, *, is_all: bool) -> Json:
         of_kind(kinds.get(kind, 0))
         errors(int(status == Status.ERROR))
         tokens(-1 if read is None and written is None else (read or 0) + (written or 0))
-        named(names.setdefault(labels.get(number, name), len(names)))
+        named(names.setdefault(labels.get(number) or name, len(names)))
     columns |= {"base": base, "t0": t0, "kinds": KINDS, "names": list(names), "lost": list(lost.items())}
     return columns if is_all else columns | {"sid": [row[1] for row in rows]}
 

@@ -55,9 +55,9 @@ def trace_head(request: HttpRequest, trace_id: str) -> HttpResponse:
 @require_GET
 @requires("viewer")
 def trace_structure(request: HttpRequest, trace_id: str) -> HttpResponse:
-    """The spans as columns, without bodies (see ``structure``)."""
-    columns = structure.of_trace(trace_or_404(trace_id), whole(request.GET.get("after")) or 0)
-    return _json(columns)
+    """The spans as columns, without bodies (see ``structure``); none of a trace that is not stored yet, or no more."""
+    trace = Trace.objects.filter(trace_id=trace_id).first()
+    return _json(structure.of_trace(trace, whole(request.GET.get("after")) or 0) if trace else structure.of_nothing())
 
 
 @require_GET
