@@ -17,7 +17,7 @@ from apps.core.errors import BadRequest, NotFound
 from apps.core.fields import json_text
 from apps.datasets import rows as dataset_rows
 from apps.datasets.models import Dataset
-from apps.evals import candidates, functions, results, schemas
+from apps.evals import candidates, functions, results, schemas, spread
 from apps.evals.evaluating import Result, Run
 from apps.evals.models import Benchmark, EvaluatedRow, Evaluation
 from apps.jobs import runner
@@ -167,11 +167,11 @@ async def _in_time(results: AsyncGenerator[Result], keeper: _Keeper) -> AsyncGen
 
 
 def _load(job_id: str) -> tuple[Evaluation, set[int]]:
-    evaluation = Evaluation.objects.filter(job__job_id=job_id).first() or _again(Job.objects.get(job_id=job_id))
+    evaluation = Evaluation.objects.filter(job__job_id=job_id).first() or again(Job.objects.get(job_id=job_id))
     return evaluation, set(evaluation.rows.values_list("position", flat=True))
 
 
-def _again(job: Job) -> Evaluation:
+def again(job: Job) -> Evaluation:
     """Return the evaluation of a job that tries an ended one again: with the rows that were answered, not the others.
 
     A job that ended never changes, so its evaluation stays as it is.
@@ -221,6 +221,7 @@ def _store(evaluation_pk: int, some: list[Result], handle: Handle) -> None:
                 input_tokens=result.input_tokens,
                 output_tokens=result.output_tokens,
                 trace_id=result.trace_id,
+                worst=spread.worst(result.scores, result.error),
             )
             for result in some
         ]

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 
 from apps.core.errors import NotFound
 from apps.core.fields import JSONTextField, SchemaField
-from apps.evals import schemas
+from apps.evals import schemas, spread
 from apps.jobs.models import Job
 
 
@@ -94,6 +94,8 @@ class Evaluation(models.Model):
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     aggregated = JSONTextField(default=dict, help_text="Function id → what its scores come to together.")
+    spread = JSONTextField(default=dict, help_text="What pages show beside it: how many rows it speaks of, and how each "
+                           "function's scores are spread.")  # fmt: skip
     created_at = models.DateTimeField(default=now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
 
@@ -119,9 +121,11 @@ class EvaluatedRow(models.Model):
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     trace_id = models.CharField(max_length=32, blank=True)
+    worst = models.FloatField(default=spread.NO_NUMBER, help_text="Its lowest score, for the list with failures first.")
 
     class Meta:
         ordering: ClassVar = ["evaluation_id", "position"]
+        indexes: ClassVar = [models.Index(fields=["evaluation", "worst", "position"], name="evaluated_rows_worst")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["evaluation", "position"], name="one_result_for_a_row"),
         ]

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Avg, Count, Sum
 from pydantic_core import from_json, to_json
 
 from apps.core import db
 from apps.core.errors import BadRequest
-from apps.evals import functions
+from apps.evals import functions, spread
 from apps.evals.models import EvaluatedRow, Evaluation
 from apps.jobs.models import Status
 
@@ -21,6 +21,7 @@ def sums(evaluation_pk: int) -> Json:
     evaluation = Evaluation.objects.get(pk=evaluation_pk)
     done = evaluation.rows
     counts = done.aggregate(input_tokens=Sum("input_tokens"), output_tokens=Sum("output_tokens"), row_count=Count("pk"))
+    mean_ms = done.filter(error="").aggregate(mean=Avg("duration_ms"))["mean"]
     scores: dict[str, list[Json]] = {name: [] for name in evaluation.scoring}
     for text in done.order_by("position").values_list("scores", flat=True).iterator(2_000):
         told = from_json(text)
@@ -30,6 +31,11 @@ def sums(evaluation_pk: int) -> Json:
         **counts,
         "failed_count": done.exclude(error="").count(),
         "aggregated": functions.aggregated(evaluation.scoring, scores),
+        "spread": {
+            "rows": counts["row_count"],
+            "mean_ms": mean_ms,
+            "functions": {name: spread.of(rows) for name, rows in scores.items()},
+        },
     }
 
 

@@ -1,0 +1,93 @@
+"""How scores lie, what they come to in one number, and which rows are the bad ones. Knows no database and no page."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import Any
+
+Json = dict[str, Any]
+NO_NUMBER = 1e9  # the worst score of a row that has none a number could be read from
+UNSCORED = -1.0  # of a row that was not answered, or that a function could not score
+MOST_BARS = 10
+LONGEST_LABEL = 24
+# What an aggregation's number is called, in the order in which one is taken to stand for all.
+TOLD = {"accuracy": "accuracy", "average": "average", "weighted_average": "weighted average", "median": "median"}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What the scores of a function come to: a number where there is one, and what it is."""
+
+    value: float | None
+    label: str
+    words: str = ""
+
+
+def number(score: Any) -> float | None:
+    """Return a score as a number; None for one that is none."""
+    if isinstance(score, str):
+        try:
+            score = float(score)
+        except ValueError:
+            return None
+    return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+
+
+def worst(scores: Mapping[str, Json], error: str) -> float:
+    """Return a row's lowest score; rows without an answer or a score come before all others."""
+    if error or any(one.get("score") is None for one in scores.values()):
+        return UNSCORED
+    numbers = [found for one in scores.values() if (found := number(one["score"])) is not None]
+    return min(numbers, default=NO_NUMBER)
+
+
+def of(score_rows: Sequence[Json]) -> Json:
+    """Return how the scores of a function lie: how many there are, what they range over, and bars to draw."""
+    scores = [row.get("score") for row in score_rows]
+    known = [score for score in scores if score is not None]
+    numbers = [found for score in known if (found := number(score)) is not None]
+    told: Json = {"scored": len(known), "unscored": len(scores) - len(known)}
+    if numbers:
+        told |= {"low": min(numbers), "high": max(numbers), "mean": fmean(numbers), "sd": pstdev(numbers)}
+    are_numbers = bool(numbers) and len(numbers) == len(known)
+    return told | {"bars": _numeric(numbers) if are_numbers else _counted(known), "is_number": are_numbers}
+
+
+def _numeric(numbers: Sequence[float]) -> list[list[Any]]:
+    """Return a bar for each value while they are few, else for each tenth of their range."""
+    counts = Counter(round(value, 4) for value in numbers)
+    if len(counts) <= MOST_BARS:
+        if set(counts) <= {0.0, 1.0}:
+            counts.update({0.0: 0, 1.0: 0})  # right and wrong are both shown, also when one never happened
+        return [[_label(value), counts[value]] for value in sorted(counts)]
+    low, high = min(numbers), max(numbers)
+    step = (high - low) / MOST_BARS
+    bins = Counter(min(MOST_BARS - 1, int((value - low) / step)) for value in numbers)
+    return [[f"{_label(low + at * step)}–{_label(low + (at + 1) * step)}", bins[at]] for at in range(MOST_BARS)]
+
+
+def _counted(known: Sequence[Any]) -> list[list[Any]]:
+    counts = Counter(str(score)[:LONGEST_LABEL] for score in known)
+    shown = sorted(counts.most_common(MOST_BARS))
+    rest = len(known) - sum(count for _, count in shown)
+    return [[label, count] for label, count in shown] + ([["others", rest]] if rest else [])
+
+
+def _label(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")
+
+
+def headline(aggregated: Json, lies: Json) -> Headline:
+    """Return the one number that stands for a function's scores, of what they come to and how they lie."""
+    for name, label in TOLD.items():
+        told = aggregated.get(name) or {}
+        if number(told.get(name)) is not None:
+            words = f"{told['num_correct']:g} of {told['num_total']:,}" if name == "accuracy" else ""
+            return Headline(float(told[name]), label, words)
+    counts = (aggregated.get("categorical_count") or {}).get("categorical_count") or {}
+    if counts:
+        shown = sorted(counts.items(), key=lambda one: -one[1])[:4]
+        return Headline(None, "count", " · ".join(f"{name[:LONGEST_LABEL]} {count:,}" for name, count in shown))
+    return Headline(lies["mean"], "mean") if lies.get("is_number") else Headline(None, "")
