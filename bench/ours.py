@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.processes import ROOT, Console, ModelServer, free_port
 
-SECTIONS = "start,agents,history,badinput,robust"
+SECTIONS = "start,agents,history,datasets,eval,telemetry,badinput,robust"
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ Score = Callable[[Json], Awaitable[dict[str, Json]]]  # a row as scorers read it
 Rows = AsyncIterator[tuple[int, str]]
 TRIES_S = (0.5, 2.0)  # waits before a row whose backend failed is asked again
 TRANSIENT = {429, 502, 503, 504}
-GIVEN_UP = 20  # rows that fail before any succeeds: then nobody waits and asks again
+GIVEN_UP = 20  # rows that failed one after the other: then nobody waits and asks again, until one is answered
 ROOT: dict[str, bool | str] = {
     "__root__": True,
     "__root_span__": True,
@@ -54,8 +54,7 @@ class Run:
     functions: list[str]
     at_once: int
     about: dict[str, str] = field(default_factory=dict)
-    answered: int = 0
-    failed: int = 0
+    failed_in_a_row: int = 0
 
     async def results(self, rows: Rows) -> AsyncGenerator[Result]:
         """Yield each row's result as it is there, in any order; closing the iterator stops what runs."""
@@ -103,11 +102,11 @@ class Run:
         try:
             answer = await self._answer(row)
         except ConsoleError as error:
-            self.failed += 1
+            self.failed_in_a_row += 1
             span.set_status(Status(StatusCode.ERROR, error.detail))
             nothing: Json = {"generated_answer": None, "error": error.detail}
             return Result(position, text, nothing, {name: {"score": None} for name in self.functions}, error.detail)
-        self.answered += 1
+        self.failed_in_a_row = 0
         scores = await self.score(asked.shown(row, answer.generation))
         for name, one in scores.items():
             if isinstance(one.get("score"), int | float):
@@ -126,8 +125,7 @@ class Run:
             try:
                 return await self.ask(row)
             except ConsoleError as error:
-                hopeless = self.answered == 0 and self.failed >= GIVEN_UP
-                if error.status not in TRANSIENT or hopeless:
+                if error.status not in TRANSIENT or self.failed_in_a_row >= GIVEN_UP:
                     raise
                 await asyncio.sleep(wait_s)
         return await self.ask(row)

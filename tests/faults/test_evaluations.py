@@ -1,0 +1,152 @@
+"""The console is killed in the middle of an evaluation, its model dies, somebody cancels: no row lost, none twice."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import Console, ModelServer
+from tests.program import Program
+
+pytestmark = pytest.mark.slow
+COUNT = 600
+ENDED = ("completed", "failed", "cancelled")
+
+
+@pytest.fixture
+def program(own_console: Console) -> Program:
+    """A console with a benchmark of many rows."""
+    one = Program(own_console)
+    rows = [{"question": f"Question {n}", "answer": str(n)} for n in range(COUNT)]
+    source = {"type": "rows", "rows": rows}
+    one.ok(
+        one.http.post(
+            "/v1beta/datasets", json={"purpose": "eval/question-answer", "dataset_id": "rows", "source": source}
+        )
+    )
+    asked = {"benchmark_id": "bench", "dataset_id": "rows", "scoring_functions": ["basic::equality"]}
+    one.ok(one.http.post("/v1alpha/eval/benchmarks", json=asked))
+    return one
+
+
+def start(program: Program, model: str) -> str:
+    candidate = {"type": "model", "model": model, "sampling_params": {"strategy": {"type": "greedy"}}}
+    body = {"benchmark_config": {"eval_candidate": candidate, "scoring_params": {}}}
+    job = program.ok(program.http.post("/v1alpha/eval/benchmarks/bench/jobs", json=body))
+    return str(job["job_id"])
+
+
+def status(program: Program, job_id: str) -> str:
+    return str(program.read(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}")["status"])
+
+
+def until(program: Program, job_id: str, wanted: tuple[str, ...], seconds: float) -> str:
+    """Wait for a status and return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (found := status(program, job_id)) in wanted:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"after {seconds} s the job is {found}")
+
+
+def result(program: Program, job_id: str) -> Any:
+    return program.read(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}/result")
+
+
+def test_an_evaluation_goes_on_after_the_console_was_killed(own_console: Console, program: Program) -> None:
+    job_id = start(program, "openai/fake-i50-n1")
+    until(program, job_id, ("in_progress",), 10)
+    time.sleep(1)
+    own_console.kill()
+    asked_before = own_console.models.stats()["requests"]
+    assert 16 < asked_before < COUNT
+
+    own_console.start()
+    again = Program(own_console)
+
+    assert until(again, job_id, ENDED, 45) == "completed"
+    told = result(again, job_id)
+    assert len(told["generations"]) == len(told["scores"]["basic::equality"]["score_rows"]) == COUNT
+    assert all(one["generated_answer"] for one in told["generations"])
+    # What was asked but not stored when it was killed is asked again, and no more than that.
+    assert own_console.models.stats()["requests"] <= COUNT + 16 + 64 + 40
+
+
+def test_cancelling_takes_effect_soon_and_keeps_what_was_scored(own_console: Console, program: Program) -> None:
+    job_id = start(program, "openai/fake-i1500-n3")
+    until(program, job_id, ("in_progress",), 10)
+    time.sleep(3)
+
+    began = time.monotonic()
+    program.ok(program.http.delete(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}"))
+    assert until(program, job_id, ENDED, 5) == "cancelled"
+    assert time.monotonic() - began < 5
+
+    asked = own_console.models.stats()["requests"]
+    time.sleep(2)
+    assert own_console.models.stats()["requests"] == asked
+    assert program.http.get(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}/result").status_code == 400
+
+
+def test_a_dead_model_server_fails_the_rows_and_the_job_says_why(own_console: Console, program: Program) -> None:
+    own_console.models.stop()
+
+    job_id = start(program, "openai/fake")
+
+    assert until(program, job_id, ENDED, 60) == "failed"
+    detail = program.http.get(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}/result").json()["detail"]
+    assert f"None of the {COUNT} rows was answered" in detail and "cannot be reached" in detail
+
+
+def test_a_model_server_that_dies_halfway_costs_the_rest_of_the_rows(own_console: Console, program: Program) -> None:
+    job_id = start(program, "openai/fake-i50-n1")
+    until(program, job_id, ("in_progress",), 10)
+    time.sleep(1)
+    own_console.models.stop()
+
+    assert until(program, job_id, ENDED, 110) == "completed"
+    told = result(program, job_id)
+    failed = [one for one in told["generations"] if one["generated_answer"] is None]
+    assert 0 < len(failed) < COUNT and all(one["error"] for one in failed)
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[tuple[Console, list[Any]]]:
+    """A console without a worker of its own, and three beside it."""
+    import subprocess
+    import sys
+
+    from tests.processes import ROOT
+
+    one = Console(tmp_path, ModelServer().start()).prepare().start("--no-worker")
+    made = [subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT, env=one.environment) for _ in range(3)]
+    yield one, made
+    for process in made:
+        process.kill()
+        process.wait()
+    one.remove()
+    one.models.stop()
+
+
+def test_another_worker_takes_over_from_one_that_was_killed(workers: tuple[Console, list[Any]]) -> None:
+    console, processes = workers
+    program = Program(console)
+    rows = [{"question": f"Question {n}", "answer": str(n)} for n in range(COUNT)]
+    dataset = {"purpose": "eval/question-answer", "dataset_id": "rows", "source": {"type": "rows", "rows": rows}}
+    program.ok(program.http.post("/v1beta/datasets", json=dataset))
+    asked = {"benchmark_id": "bench", "dataset_id": "rows", "scoring_functions": ["basic::equality"]}
+    program.ok(program.http.post("/v1alpha/eval/benchmarks", json=asked))
+    job_id = start(program, "openai/fake-i50-n1")
+    until(program, job_id, ("in_progress",), 20)
+    time.sleep(0.5)
+    worker = program.read(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}")
+    assert worker["status"] == "in_progress"
+    for process in processes[:2]:  # whoever of them has it: two of three are gone
+        process.kill()
+
+    assert until(program, job_id, ENDED, 60) == "completed"
+    told = result(program, job_id)
+    assert len(told["generations"]) == COUNT and all(one["generated_answer"] for one in told["generations"])
