@@ -15,12 +15,13 @@ function read(from) {
 const format = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone, ...options });
 const clock = format({ hour: "2-digit", minute: "2-digit" }), seconds = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = format({ day: "numeric", month: "short" }), month = format({ month: "short", year: "numeric" });
+const moment = (at) => `${day.format(at * 1000)}, ${(data.step < 60 ? seconds : clock).format(at * 1000)}`;
 function timeWords(plot, splits, axis, space, step) {
   return splits.map((at) => {
-    const moment = new Date(at * 1000), midnight = clock.format(moment) === "00:00";
-    if (step >= 28 * 86400) return month.format(moment);
-    if (step >= 86400 || midnight) return day.format(moment);
-    return (step < 60 ? seconds : clock).format(moment);
+    const ms = at * 1000;
+    if (step >= 28 * 86400) return month.format(ms);
+    if (step >= 86400 || clock.format(ms) === "00:00") return day.format(ms);
+    return (step < 60 ? seconds : clock).format(ms);
   });
 }
 function short(value) {
@@ -28,11 +29,11 @@ function short(value) {
   for (const [unit, step] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) if (size >= step) return `${digits(value / step)} ${unit}`;
   return digits(value);
 }
-const digits = (value) => (Math.round(value * 1000) / 1000).toLocaleString("en-GB", { maximumSignificantDigits: 4 }).replace("-", "−");
+const digits = (value) => (Math.round(value * 1000) / 1000).toLocaleString("en-GB", { maximumSignificantDigits: 3 }).replace("-", "−");
 function words(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "%") return `${digits(value * 100)} %`;
-  if (unit !== "s") return short(value) + (unit ? ` ${unit}` : "");
+  if (unit !== "s") return (Number.isInteger(value) && Math.abs(value) < 1e6 ? value.toLocaleString("en-GB") : short(value)) + (unit ? ` ${unit}` : "");
   const size = Math.abs(value);
   if (!size) return "0";
   if (size < 1) return `${digits(value * 1000)} ms`;
@@ -69,7 +70,7 @@ function series({ shape, lines }) {
     paths: bars ? uPlot.paths.bars({ align: 1, size: [0.76, 40] }) : undefined,
     spanGaps: false,
     // A value between two gaps would not be seen as a line.
-    points: { show: !bars, size: 4, filter: (plot, nth) => [...plot.data[nth].keys()].filter((i) => alone(plot.data[nth], i)) },
+    points: { show: !bars, size: 4, width: 0, fill: () => colour(one.tone), filter: (plot, nth) => bars ? null : [...plot.data[nth].keys()].filter((i) => alone(plot.data[nth], i)) },
   }));
 }
 function options(name, panel, host) {
@@ -91,9 +92,11 @@ function options(name, panel, host) {
     hooks: { setCursor: [(plot) => tell(host, panel, plot.cursor.idx)], setSelect: [(plot) => plot.select.width > 4 && choose(plot)] },
   };
 }
-const axisWords = (value, unit) => words(value, unit === "s" || unit === "%" ? unit : "");
+const axisWords = (value, unit) => (unit === "s" || unit === "%" ? words(value, unit) : short(value));
 function tell(host, panel, at) {
-  const box = host.closest("[data-panel]");
+  const box = host.closest("[data-panel]"), when = host.querySelector(".m-when") || host.appendChild(doc.createElement("span"));
+  when.className = "m-when";
+  when.textContent = at === null || at === undefined ? "" : moment(data.times[at]);
   for (const place of box.querySelectorAll("[data-at]")) {
     const line = panel.lines[place.dataset.at];
     place.textContent = at === null || at === undefined || !line ? "" : words(line.values[at], panel.unit);
@@ -137,7 +140,7 @@ const sizes = new ResizeObserver((seen) => {
     if (plot && target.clientWidth && plot.width !== target.clientWidth) plot.setSize({ width: target.clientWidth, height: target.clientHeight });
   }
 });
-const recolour = () => charts.forEach(({ plot }) => plot.redraw(false));
+const recolour = () => charts.forEach(({ plot }) => plot.redraw());
 new MutationObserver(recolour).observe(doc.documentElement, { attributeFilter: ["data-theme"] });
 matchMedia("(prefers-color-scheme:dark)").addEventListener("change", recolour);
 

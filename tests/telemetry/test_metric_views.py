@@ -1,10 +1,12 @@
 """Pages of metrics: numbers that are true, gaps that stay gaps, and the way to what is behind a number."""
 
 import csv
+import gzip
 import io
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -421,6 +423,18 @@ def test_a_metric_leaves_as_csv_and_its_labels_cannot_be_formulas(web: Client) -
     assert rows[0] == ["time", "where", "who", "unit", "sum"]
     assert sorted(row[1:] for row in rows[1:]) == [["", "'=cmd()", "calls", "4.0"], ["x", "", "calls", "5.0"]]
     assert bad.status_code == 400
+
+
+def test_a_page_of_charts_loads_little() -> None:
+    common = ("app.css", "work.css", "console.js", "live.js", "icons.svg", "vendor/basecoat/basecoat.cdn.min.css")
+    others = ("vendor/htmx/htmx.min.js", "vendor/idiomorph/idiomorph-ext.min.js", "vendor/uplot/uPlot.iife.min.js")
+    static = Path(__file__).resolve().parents[2] / "static"
+
+    packed = (
+        gzip.compress((static / name).read_bytes(), 9) for name in (*common, *others, "metrics.css", "metrics.js")
+    )
+
+    assert sum(map(len, packed)) <= 105 * 1024
 
 
 def test_a_window_is_cut_at_multiples_of_the_step() -> None:
