@@ -155,19 +155,19 @@ async def _measure(until: int) -> None:
         turn = await api.post("/v1alpha/telemetry/traces", json={"attribute_filters": [_is("turn_id", "turn-99")]})
         root = turn.json()["data"][0]["root_span_id"]
         for name, path, body in _questions(until):
-            path = path.replace("tree of a turn", f"spans/{root}/tree")
-            took, size, found = [], 0, 0
-            for _ in range(TIMES):
-                began = time.perf_counter()
-                answer = await api.post(f"/v1alpha/telemetry/{path}", json=body)
-                took.append((time.perf_counter() - began) * 1000)
-                assert answer.status_code == 200, answer.text
-                size, found = len(answer.content), len(answer.json()["data"])
-            _print(
-                name,
-                f"{statistics.median(took):,.1f} ms",
-                f"{max(took):,.1f} ms at most, {found:,} found, {size:,} bytes",
-            )
+            await _ask(api, name, path.replace("tree of a turn", f"spans/{root}/tree"), body)
+
+
+async def _ask(api: Any, name: str, path: str, body: Json) -> None:
+    took = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        answer = await api.post(f"/v1alpha/telemetry/{path}", json=body)
+        took.append((time.perf_counter() - began) * 1000)
+        assert answer.status_code == 200, answer.text
+    times = f"{min(took):,.1f} to {max(took):,.1f} ms"
+    found = f"{len(answer.json()['data']):,} found, {len(answer.content):,} bytes"
+    _print(name, f"{statistics.median(took):,.1f} ms", f"{times}, {found}")
 
 
 def _print(name: str, value: str, more: str) -> None:

@@ -4,8 +4,9 @@ Knows how values are kept (``records.indexed``); knows nothing of traces, orders
 parameters: no text of a request becomes SQL. ``s`` is the span in question, ``a`` one of its attributes.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -18,6 +19,7 @@ from apps.telemetry.schemas import QueryCondition
 PSEUDO = ("name", "span_id", "trace_id", "status")
 SIGNS = {"eq": "=", "ne": "<>", "gt": ">", "lt": "<"}
 OF_SPAN = "SELECT 1 FROM telemetry_spanattribute a WHERE a.trace_id = s.trace_id AND a.span_id = s.id AND a.key_id = %s"
+INDEXED = re.compile(rf"\b(a\.(?:text|number)|s\.(?:name|status|{'|'.join(HOT)}))\b")
 # Postgres guesses how many spans have a value from how many have its text, whatever the key: far too few. An OFFSET
 # keeps it from collecting them all because of that; SQLite wants a LIMIT before one.
 ONE = "LIMIT 1 OFFSET 0"
@@ -67,13 +69,24 @@ def filters(conditions: Sequence[QueryCondition]) -> list[Filter]:
         _check(one, f"attribute_filters.{number}.value")
     names = {one.key for one in conditions}
     keys = dict(AttributeKey.objects.filter(name__in=names).values_list("name", "pk")) if names else {}
-    return [_filter(one, keys.get(one.key)) for one in conditions]
+    return [_tested(_filter(one, keys.get(one.key))) for one in conditions]
 
 
 def present(names: Sequence[str]) -> list[Filter]:
     """Return filters for spans that have each of these attributes, with a value that is not null."""
     keys = dict(AttributeKey.objects.filter(name__in=set(names)).values_list("name", "pk"))
-    return [_own(QueryCondition(key=name, op="ne", value=None), keys.get(name)) for name in names]
+    return [_tested(_own(QueryCondition(key=name, op="ne", value=None), keys.get(name))) for name in names]
+
+
+def _tested(one: Filter) -> Filter:
+    """Return the filter with a test of one span at a time.
+
+    SQLite, which knows nothing of how many spans have a value, would look for all of them to test one: a plus keeps
+    it from the index.
+    """
+    if connection.vendor != "sqlite":
+        return one
+    return replace(one, test=Term(INDEXED.sub(r"+\1", one.test.sql), one.test.params))
 
 
 def _check(condition: QueryCondition, place: str) -> None:

@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.telemetry import query, trees
+from apps.telemetry.conditions import filters
 from apps.telemetry.models import AttributeKey, Span, SpanAttribute, Trace
-from apps.telemetry.query import DEFAULT, OLDEST
+from apps.telemetry.query import DEFAULT, OLDEST, _tried, fetch
 from apps.telemetry.schemas import QueryCondition
 from tests.telemetry import spans
 
@@ -115,6 +116,18 @@ def test_traces_are_found_by_an_index(filled: str, name: str, order: tuple[str, 
     lines = plans(lambda: query.traces(QUESTIONS[name], order, 50, 0))
 
     assert whole_tables(lines) == []
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_span_is_tested_by_its_own_values(filled: str, name: str) -> None:
+    """And not by looking up all spans that have the value."""
+    if connection.vendor == "postgresql":
+        pytest.skip("Postgres knows how many there are")
+    asked = filters(QUESTIONS[name])
+    lines = plans(lambda: fetch(_tried("telemetry_trace t", asked, DEFAULT, 50, 0))) if asked else []
+
+    assert [line for line in lines if "SEARCH s" in line and "(trace_id=?" not in line and "rowid=?" not in line] == []
+    assert [line for line in lines if "SEARCH a" in line and "attribute_of_span" not in line] == []
 
 
 def test_a_value_is_looked_up_newest_first_without_sorting(filled: str) -> None:
