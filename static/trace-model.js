@@ -1,5 +1,5 @@
 // A trace in the browser: columns as /traces/<id>/spans.json and the live frames bring them, made into a tree, into the
-// rows a view shows, and into what a search finds. Knows no markup. Spans are called by their place in the columns, which
+// rows a view shows, and into what a search finds. Spans are called by their place in the columns, which
 // never changes; place 0 is the row under which spans stand whose parent is not here.
 (() => {
 "use strict";
@@ -245,5 +245,19 @@ function words(us) {
   const seconds = Math.round(us / 1e6), minutes = Math.floor(seconds / 60);
   return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
-window.traceParts = { TraceModel, words, KINDS };
+const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+
+// Elements
+const SVG = "http://www.w3.org/2000/svg", DRAWN = ["svg", "use", "rect", "text", "path", "line"];
+function el(name, attributes = {}, ...children) {
+  const one = DRAWN.includes(name) ? document.createElementNS(SVG, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
+  one.append(...children);
+  return one;
+}
+function put(element, name, value) {
+  if (value === null) element.removeAttribute(name); else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+window.traceParts = { TraceModel, words, plural, el, put, KINDS };
 })();

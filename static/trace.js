@@ -4,25 +4,14 @@
 // aria-activedescendant: rows come and go.
 (() => {
 "use strict";
-const { TraceModel, words, KINDS } = window.traceParts;
-const doc = document, SVG = "http://www.w3.org/2000/svg";
+const { TraceModel, words, plural, el, put, KINDS, Overview, zoom } = window.traceParts; // the last two only on a page of its own
+const doc = document;
 const ICONS = ["messages-square", "cpu", "wrench", "shield", "book-open", "braces"];
-const OVER = 8, THIN = 0.4, TICK_MS = 250, SILENT_MS = 30e3, WIDTH = 1000, LANES = 26;
+const OVER = 8, THIN = 0.4, TICK_MS = 250, SILENT_MS = 30e3;
 const narrow = () => matchMedia("(max-width:1100px)").matches;
-const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 let icons = "";
 
-function el(name, attributes = {}, ...children) {
-  const one = ["svg", "use", "rect", "text", "path", "line"].includes(name) ? doc.createElementNS(SVG, name) : doc.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
-  one.append(...children);
-  return one;
-}
 const icon = (name, more = "") => el("svg", { class: `i s ${more}`, "aria-hidden": "true" }, el("use", { href: `${icons}#${name}` }));
-function put(element, name, value) {
-  if (value === null) element.removeAttribute(name); else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
-}
-
 class Grid {
   model = new TraceModel(); view = "tree"; rows = []; ring = []; stamp = 0; selected = -1; index = -1; window = null; typed = "";
 
@@ -96,7 +85,8 @@ class Grid {
     const { detail } = event;
     event.preventDefault();
     if (detail.k === "resync") return this.load();
-    if (detail.k !== "spans" || !this.model.count) return;
+    if (detail.k !== "spans") return;
+    if (!this.model.count) { this.again = true; return; }
     this.took(detail.cols);
     const head = doc.getElementById("trace-head"), picked = this.model.number[this.selected];
     if (head && !this.small) live.refetch(head);
@@ -277,7 +267,8 @@ class Grid {
     if (!line) return;
     const at = Number(line.dataset.at), entry = this.rows[at];
     if (this.view === "self" || entry < 0) { this.index = at; return this.open(at); }
-    if (event.target.closest(".chev") || (entry === this.selected && event.detail === 2)) return this.fold(entry);
+    const beside = event.clientX < line.querySelector(".k").getBoundingClientRect().left;
+    if ((beside && this.model.hasChildren(entry) && this.view === "tree") || (entry === this.selected && event.detail === 2)) return this.fold(entry);
     this.moveTo(at, 0);
     if (entry > 0 && narrow() && !this.small) show("span");
   }
@@ -308,7 +299,7 @@ class Grid {
       Home: () => this.moveTo(0), End: () => this.moveTo(rows.length - 1), Enter: () => this.open(at),
       ArrowRight: () => { if (place < 0) this.open(at); else if (tree && model.folded.has(place)) this.fold(place, false); else if (tree && model.hasChildren(place)) this.moveTo(at + 1); },
       ArrowLeft: () => { if (tree && model.hasChildren(place) && !model.folded.has(place)) this.fold(place, true); else if (tree && model.parent[place] >= 0) this.moveTo(rows.indexOf(model.parent[place])); },
-      "+": () => zoom(this, 0.5), "-": () => zoom(this, 2), 0: () => zoom(this, 0), " ": () => place >= 0 && this.fold(place),
+      "+": () => zoom?.(this, 0.5), "-": () => zoom?.(this, 2), 0: () => zoom?.(this, 0), " ": () => place >= 0 && this.fold(place),
     };
     const types = this.typed ? event.key.length === 1 : /^[\p{L}_.]$/u.test(event.key);
     if (types) this.jump(event.key.toLowerCase()); else if (acts[event.key]) acts[event.key](); else return;
@@ -409,141 +400,13 @@ class Grid {
   }
 }
 
-// The map: all spans in lanes by their order, errors on top; a drag chooses the time the grid shows
-class Overview {
-  constructor(grid, svg) {
-    this.grid = grid;
-    this.svg = svg;
-    this.paths = new Map([...KINDS.map((kind) => [kind, el("path", { "data-k": kind })]), ["er", el("path", { class: "er" })]]);
-    this.shade = el("rect", { class: "br", y: 0, height: 40 });
-    this.edges = [0, 1].map(() => el("line", { class: "bl", y1: 0, y2: 40 }));
-    svg.append(...this.paths.values(), this.shade, ...this.edges);
-    svg.addEventListener("pointerdown", (event) => this.press(event));
-    svg.addEventListener("pointermove", (event) => this.drag(event));
-    svg.addEventListener("pointerup", (event) => this.drop(event));
-    svg.addEventListener("pointercancel", () => { this.from = undefined; this.paint(); });
-  }
-  paint() {
-    const { model } = this.grid, { begin, until } = model, scale = WIDTH / (until - begin), lanes = Math.min(LANES, model.order.length) || 1;
-    const cells = new Map([...this.paths.keys()].map((name) => [name, new Uint8Array(WIDTH * lanes)]));
-    model.order.forEach((place, rank) => {
-      if (place === 0) return;
-      const from = Math.max(0, Math.min(WIDTH - 4, Math.round((model.start[place] - begin) * scale))), to = Math.min(WIDTH, Math.max(from + 4, Math.round((model.endOf(place) - begin) * scale)));
-      const row = Math.floor(rank * lanes / model.order.length) * WIDTH;
-      cells.get(model.error[place] ? "er" : KINDS[model.kind[place]]).fill(1, row + from, row + to);
-    });
-    const gap = 36 / Math.max(lanes, 8), thick = Math.max(1.3, Math.min(2, gap));
-    for (const [name, marks] of cells) this.paths.get(name).setAttribute("d", this.runs(marks, lanes, gap, thick));
-    const [from, to] = this.grid.span, left = Math.max(0, (from - begin) * scale), right = Math.min(WIDTH, (to - begin) * scale);
-    this.window(left, right);
-    put(this.svg, "aria-label", `Overview of ${plural(model.count, "span")} over ${words(until - begin)}`);
-  }
-  runs(marks, lanes, gap, thick) {
-    let path = "";
-    for (let lane = 0; lane < lanes; lane += 1) {
-      const row = marks.subarray(lane * WIDTH, (lane + 1) * WIDTH), y = (2 + lane * gap).toFixed(1);
-      for (let x = row.indexOf(1); x >= 0;) {
-        let end = row.indexOf(0, x);
-        if (end < 0) end = WIDTH;
-        path += `M${x} ${y}h${end - x}v${thick.toFixed(1)}h${x - end}z`;
-        x = row.indexOf(1, end);
-      }
-    }
-    return path;
-  }
-  window(left, right) {
-    put(this.shade, "x", left);
-    put(this.shade, "width", Math.max(1, right - left));
-    [left, right].forEach((x, i) => { put(this.edges[i], "x1", x); put(this.edges[i], "x2", x); });
-  }
-  at(event) {
-    const { left, width } = this.svg.getBoundingClientRect();
-    return Math.max(0, Math.min(1, (event.clientX - left) / width)) * WIDTH;
-  }
-  press(event) { if (event.button === 0) { this.from = this.at(event); this.svg.setPointerCapture(event.pointerId); } }
-  drag(event) { if (this.from !== undefined) this.window(...[this.from, this.at(event)].sort((a, b) => a - b)); }
-  drop(event) {
-    if (this.from === undefined) return;
-    const { model } = this.grid, [left, right] = [this.from, this.at(event)].sort((a, b) => a - b), scale = (model.until - model.begin) / WIDTH;
-    this.from = undefined;
-    setWindow(this.grid, right - left < 6 ? null : [model.begin + left * scale, model.begin + right * scale]);
-  }
-}
-function setWindow(grid, window) {
-  grid.window = window;
-  const whole = doc.querySelector("[data-act=zoom-all]");
-  if (whole) whole.hidden = !window;
-  grid.draw();
-}
-// 0.5 is closer, 2 is farther, 0 is all; the chosen span stays in the middle
-function zoom(grid, by, shift = 0) {
-  const { model } = grid, [from, to] = grid.span, { begin, until } = model, place = grid.selected;
-  if (!by) return setWindow(grid, null);
-  let middle = (from + to) / 2 + shift * (to - from);
-  if (!shift && place > 0) { const mine = (model.start[place] + model.endOf(place)) / 2; if (mine >= from && mine <= to) middle = mine; }
-  const width = Math.max(10, Math.min((to - from) * by, until - begin)), left = Math.max(begin, Math.min(middle - width / 2, until - width));
-  setWindow(grid, width >= until - begin ? null : [left, left + width]);
-}
-
 // The page around the grid
 let grid;
+function open(box) { grid = window.traceGrid = new Grid(box); }
 function show(name) {
   for (const pane of doc.querySelectorAll("[data-trace-pane]")) pane.toggleAttribute("data-on", pane.dataset.tracePane === name);
   if (name === "tree") grid?.draw();
 }
-function openFind(focus = true) {
-  const bar = doc.getElementById("find-bar"), field = bar?.querySelector("input");
-  if (!bar) return;
-  bar.hidden = false;
-  if (focus) field.focus();
-}
-const acts = {
-  search: () => openFind(),
-  only: () => { openFind(!grid.model.query); grid.model.filter({ only: !grid.model.only }); grid.draw(); grid.tools(); grid.keepAddress({ only: grid.model.only ? "1" : "" }); },
-  "close-find": () => { doc.getElementById("find-bar").hidden = true; grid.model.only = false; grid.find(""); grid.keepAddress({ only: "" }); grid.tree.focus(); },
-  "next-hit": () => grid.step(grid.model.hits, 1), "previous-hit": () => grid.step(grid.model.hits, -1),
-  "next-error": () => grid.step(grid.model.failed, 1), "previous-error": () => grid.step(grid.model.failed, -1),
-  "zoom-in": () => zoom(grid, 0.5), "zoom-out": () => zoom(grid, 2), "zoom-all": () => zoom(grid, 0), earlier: () => zoom(grid, 1, -0.5), later: () => zoom(grid, 1, 0.5),
-  "zoom-span": () => { const { model, selected } = grid; if (selected >= 0) { const end = model.endOf(selected), edge = Math.max(5, (end - model.start[selected]) * 0.05); setWindow(grid, [model.start[selected] - edge, end + edge]); } },
-  depth: (button) => foldTo(Number(button.dataset.depth)),
-  "show-tree": () => { show("tree"); grid.tree.focus(); },
-  retry: () => grid.load(), rest: () => grid.load(grid.model.last),
-};
-function foldTo(depth) {
-  if (grid.view !== "tree") grid.setView("tree");
-  grid.model.foldTo(depth);
-  for (let up = grid.selected; up >= 0; up = grid.model.parent[up]) if (grid.model.folded.has(up)) grid.selected = up;
-  grid.draw();
-  if (grid.index >= 0) grid.toRow(grid.index);
-}
-doc.addEventListener("click", (event) => {
-  if (!grid?.box.isConnected || event.ctrlKey || event.metaKey) return;
-  const button = event.target.closest("[data-act],[data-view],[data-kind],[data-go-span]");
-  if (!button) return;
-  const { act, view, kind, goSpan } = button.dataset;
-  if (act && !acts[act]) return;
-  event.preventDefault();
-  if (act) acts[act](button);
-  if (view) grid.setView(view);
-  if (kind) {
-    const kinds = new Set(grid.model.kinds), number = KINDS.indexOf(kind);
-    if (!kinds.delete(number)) kinds.add(number);
-    grid.model.filter({ kinds });
-    grid.draw();
-    grid.tools();
-    grid.keepAddress({ kinds: [...kinds].map((one) => KINDS[one]).join(" ") });
-  }
-  if (goSpan) { const place = grid.model.at.get(Number(goSpan)); if (place) grid.select(place); }
-});
-doc.addEventListener("input", (event) => { if (event.target.dataset.ui === "find-span") grid?.find(event.target.value); });
-doc.addEventListener("keydown", (event) => {
-  if (event.target.dataset?.ui !== "find-span" || !grid) return;
-  if (event.key === "Enter") { event.preventDefault(); grid.step(grid.model.hits, event.shiftKey ? -1 : 1); }
-  if (event.key === "Escape") { event.preventDefault(); acts["close-find"](); }
-});
-doc.addEventListener("keydown", (event) => { // before the console's own: the field is folded away
-  if (event.key === "/" && grid && !grid.small && !event.target.closest("input,textarea,select,dialog")) { event.preventDefault(); openFind(); }
-}, true);
 // What the pane shows is in the address, and in a chat the step it recorded is marked
 doc.addEventListener("htmx:afterSettle", told);
 function told() {
@@ -557,7 +420,9 @@ function told() {
   if (row) { row.dataset.ofSpan = ""; const fold = row.closest("details.fold"); if (fold) fold.open = true; row.scrollIntoView({ block: "nearest" }); }
 }
 // Polled, or caught up: the head was fetched anew, the spans follow
-doc.addEventListener("live:painted", (event) => { if (event.target.id === "trace-head" && grid && performance.now() - grid.model.heardAt > 2000) grid.load(); });
+doc.addEventListener("live:painted", ({ target }) => {
+  if (grid && ["trace-head", "turns"].includes(target.id) && performance.now() - grid.model.heardAt > 2000 && grid.box.isConnected) grid.load();
+});
 // A step of the chat that is clicked is shown in its trace
 async function showStep(step) {
   const answer = await fetch(grid.box.dataset.steps.replace("STEP", step)).catch(() => null);
@@ -568,19 +433,24 @@ async function showStep(step) {
     for (const name of ["structure", "spans", "find"]) dataset[name] = dataset[name].replace(dataset.trace, trace);
     Object.assign(dataset, { trace, live: `trace:${trace}`, liveN: "", selected: number });
     grid.box.replaceChildren();
-    grid = new Grid(grid.box);
+    open(grid.box);
     return live.scan();
   }
   const place = grid.model.at.get(number);
   if (place) grid.select(place);
 }
 doc.addEventListener("click", (event) => {
-  const step = grid?.small && grid.box.isConnected && event.target.closest("#turns [data-ui=step]");
+  if (!grid?.box.isConnected || event.ctrlKey || event.metaKey) return;
+  const step = grid.small && event.target.closest("#turns [data-ui=step]"), to = event.target.closest("[data-go-span]");
+  const place = to && grid.model.at.get(Number(to.dataset.goSpan));
   if (step) showStep(step.id.slice(5));
+  if (place) { event.preventDefault(); grid.select(place); }
+  if (event.target.closest("[data-act=retry]")) grid.load();
 });
+Object.assign(window.traceParts, { show });
 function begin() {
   const box = doc.querySelector("[data-trace]");
-  if (box && box !== grid?.box) { grid = new Grid(box); window.traceGrid = grid; }
+  if (box && box !== grid?.box) open(box);
 }
 doc.addEventListener("htmx:load", begin);
 begin();
