@@ -13,8 +13,9 @@ from django.utils.timezone import now
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.agents import schemas
+from apps.agents.groups import ConfigField, GroupsField
 from apps.core.errors import NotFound
-from apps.core.fields import FastJSONField, SchemaField
+from apps.core.fields import FastJSONField
 from apps.core.ids import new_id
 
 
@@ -34,7 +35,7 @@ class Agent(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     agent_id = models.CharField(max_length=36, unique=True, default=new_id, editable=False)
-    agent_config = SchemaField(schemas.AgentConfig)
+    agent_config = ConfigField(schemas.AgentConfig)
     name = models.TextField(blank=True, help_text="Copied from the configuration so that lists can search it.")
     model = models.TextField(blank=True, help_text="Copied from the configuration so that lists can search it.")
     created_at = models.DateTimeField(default=now, editable=False)
@@ -146,7 +147,7 @@ class Turn(models.Model):
     input_messages = FastJSONField(help_text="As they were sent.")
     documents = FastJSONField(default=list, blank=True, help_text="As they were sent.")
     documents_content = FastJSONField(default=list, blank=True, help_text="What the model reads of the documents.")
-    toolgroups = FastJSONField(default=list, blank=True, help_text="Groups given for this turn beside the agent's.")
+    toolgroups = GroupsField(default=list, blank=True, help_text="Groups given for this turn beside the agent's.")
     tool_config = FastJSONField(null=True, blank=True, help_text="Overrides the agent's for this turn.")
     output_message = FastJSONField(null=True, blank=True)
     output_attachments = FastJSONField(default=list, blank=True)
