@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from apps.core.errors import BadRequest
-from apps.telemetry import series, windows
+from apps.telemetry import filters, series, windows
 from apps.telemetry.models import MetricPoint
 from apps.telemetry.panels import Buckets, Line, Panel, line
 from apps.telemetry.schemas import MetricLabelMatcher
@@ -19,6 +19,14 @@ LISTED = 200  # series in the table
 MOST_MATCHERS = 20
 MOST_LINE_BUCKETS = 2_000  # that a person draws; programs may ask the API for more
 TIMES = {"s", "ms", "us", "ns", "By"}  # units whose values are not added up but averaged, unless told
+# How the list of traces calls what a label tells; what it has no word for is an attribute of the span.
+TERMS = {
+    "model_id": "model:",
+    "agent_id": "agent:",
+    "session_id": "session:",
+    "tool_name": "attr.tool_name=",
+    "provider_id": "attr.gen_ai.provider.name=",
+}
 OPERATORS = {"=": "is", "!=": "is not", "=~": "matches", "!~": "does not match"}
 KINDS = {"range": "Over time", "instant": "One number"}
 
@@ -51,6 +59,12 @@ class Row:
     series: Series
     value: float
     tone: str = ""
+
+    @property
+    def terms(self) -> str:
+        """The filter that finds the traces behind the series; empty when no label says which they are."""
+        told = [(TERMS[name], value) for name, value in self.series.labels.items() if name in TERMS]
+        return " ".join(word + filters.quoted(value) for word, value in told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from apps.core.errors import BadRequest
 from apps.jobs.live import LIST as JOBS
 from apps.telemetry import dashboard, explorer, series, windows
 from apps.telemetry.dashboard import Wanted
-from apps.telemetry.explorer import Answer, Question
+from apps.telemetry.explorer import Answer, Question, Row
 from apps.telemetry.live import LIST as TRACES
 from apps.telemetry.models import Kind, MetricSeries, Trace
 from apps.telemetry.panels import Buckets, Panel
@@ -196,6 +196,7 @@ def _explored(question: Question, as_table: bool) -> dict[str, Any]:
         "window": question.window,
         "answer": answer,
         "rest": rest,
+        "series": [(row, _traces_url(row, question)) for row in answer.rows],
         "rows": rows if as_table else None,
         "words": answer.panel.words(times),
         "data": _data(answer.buckets, [] if as_table else [answer.panel]),
@@ -204,6 +205,11 @@ def _explored(question: Question, as_table: bool) -> dict[str, Any]:
         "file_url": reverse("telemetry:metric-file", args=args) + _query(pairs),
         "part_url": reverse("telemetry:metric-series", args=args) + _query([*pairs, *(tables if as_table else [])]),
     }
+
+
+def _traces_url(row: Row, question: Question) -> str:
+    query = {"q": row.terms} | question.window.query
+    return f"{reverse('telemetry:trace-list')}?{urlencode(query)}" if row.terms else ""
 
 
 def _query(pairs: list[tuple[str, str]]) -> str:

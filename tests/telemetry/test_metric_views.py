@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -402,6 +403,19 @@ def test_times_are_averaged_and_counts_added_up(web: Client) -> None:
     assert values("/metrics/calls/?range=24h") == [4]
     assert values("/metrics/calls/?range=24h&how=largest") == [3]
     assert values("/metrics/took/?range=24h&how=count") == [2]
+
+
+def test_a_series_leads_to_the_traces_its_labels_speak_of(web: Client) -> None:
+    turn(5, model="openai/fake")
+    turn(6, model="openai/other")
+    given("total_tokens", 25.0, unit="tokens", model_id="openai/fake")
+    given("total_tokens", 25.0, unit="tokens", host="x")
+
+    page = web.get("/metrics/total_tokens/?range=1h").content.decode()
+
+    [url] = [unescape(found) for found in re.findall(r'href="([^"]+)" data-ui="series-traces"', page)]
+    assert parse_qs(urlsplit(url).query) == {"q": ["model:openai/fake"], "range": ["1h"]}
+    assert behind(url) == 1
 
 
 def test_one_number_has_no_chart(web: Client) -> None:
