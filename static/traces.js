@@ -2,7 +2,7 @@
 (() => {
 "use strict";
 const doc = document;
-let last, paused = false;
+let last, paused = false, leaving = false;
 
 // Choosing: a click, shift for all between, the box in the head for the page
 const boxes = () => [...doc.querySelectorAll("[data-choose]")];
@@ -70,11 +70,12 @@ doc.addEventListener("pointercancel", () => { from = null; });
 // What is new: the part beside the table is fetched anew; rows that are open are brought up to date from it
 doc.addEventListener("live:frame", (event) => {
   const { target, detail } = event, v = detail.v;
-  if (target.matches("[data-first]") && v?.new) return location.reload();
+  if (target.matches("[data-first]") && v?.new && !leaving) return location.reload();
   if (target.id !== "trace-news") return;
   const shown = v?.changed?.some((id) => doc.querySelector(`#trace-${CSS.escape(id)}[data-open=yes]`));
   if (paused || (v && !v.new && !shown)) event.preventDefault();
 });
+doc.addEventListener("submit", () => { leaving = true; }); // its answer leads to what the news are about
 function bringUp() {
   const rows = doc.querySelector("#trace-news [data-rows]");
   for (const fresh of rows?.querySelectorAll("tr") || []) {

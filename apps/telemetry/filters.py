@@ -6,7 +6,7 @@ What is not understood is kept as a term with its problem and matches everything
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -159,7 +159,7 @@ def _plain(wanted: Wanted) -> str:
     return wanted.value
 
 
-def _choice(choices: dict[str, str], what: str) -> Callable[[Wanted], str]:
+def _choice(choices: Mapping[str, str], what: str) -> Callable[[Wanted], str]:
     def read(wanted: Wanted) -> str:
         value = _plain(wanted).lower()
         if value not in choices:

@@ -66,13 +66,7 @@ def trace_list_page(request: HttpRequest) -> HttpResponse:
         "news": {"count": 0, "refetch": _news_url(asked, above, page.open_ids)},
         "may_delete": may(request, "admin"),
     }
-    return render(request, _template(request), context)
-
-
-def _template(request: HttpRequest) -> str:
-    htmx: Any = request.htmx  # type: ignore[attr-defined]
-    is_part = htmx and not htmx.boosted and not htmx.history_restore_request
-    return "telemetry/_traces.html" if is_part else "telemetry/trace_list.html"
+    return render(request, "telemetry/trace_list.html", context)
 
 
 def _canonical(query: QueryDict) -> str:
