@@ -108,13 +108,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;",
     }
 else:
-    # Connections are kept by the pool; CONN_MAX_AGE under ASGI would exhaust the server. A worker whose machine froze
-    # or lost its power in the middle of a transaction must not keep its rows locked until the network notices.
+    # Connections are kept by the pool; CONN_MAX_AGE under ASGI would exhaust the server.
     DATABASES["default"] |= {
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
             "pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL", default=20), "timeout": 20},
-            "options": "-c idle_in_transaction_session_timeout=60000",
+            "options": "-c idle_in_transaction_session_timeout=60000",  # a machine that froze must not keep its locks
         },
     }
 

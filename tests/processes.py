@@ -146,8 +146,9 @@ class Console:
         with (self.folder / self.log_name).open("a+") as log:
             start = log.seek(0, os.SEEK_END)
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, text=True, stdout=log, stderr=subprocess.STDOUT
-            )
+                command, cwd=ROOT, env=self.environment, text=True, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=_hear_ctrl_c,
+            )  # fmt: skip
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, f"serve ended with {self.process.returncode}:\n{self.log()}"
@@ -180,12 +181,9 @@ class Console:
         _kill(self.process)
 
     def stop(self) -> None:
-        """Ask it to end and wait.
-
-        By SIGTERM: what a shell runs in the background is started with SIGINT ignored, and hands that down.
-        """
+        """Ask it to end and wait."""
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGINT)
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:
@@ -218,6 +216,11 @@ class Console:
     def key(self, role: str = "operator") -> str:
         """Return the API key of a role."""
         return str(self.facts["keys"][role])
+
+
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does to what it runs in the background: SIGINT is ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _kill(process: "subprocess.Popen[str] | None") -> None:
