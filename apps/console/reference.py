@@ -185,7 +185,7 @@ def _operation(method: str, path: str, operation: Json, shapes: Shapes) -> Opera
         method=method,
         path=path,
         about=told(operation.get("description") or operation["summary"]),
-        role=Role.VIEWER if method == "GET" else Role.OPERATOR,
+        role=operation.get("x-role") or (Role.VIEWER if method == "GET" else Role.OPERATOR),
         deprecated=operation.get("deprecated", False),
         parameters=tuple(_parameter(part, shapes) for part in operation.get("parameters", [])),
         body=shapes.fields(body) if body else (),

@@ -6,6 +6,7 @@ Those that only read are open to whoever may read, though they are sent by POST.
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
@@ -17,10 +18,11 @@ from apps.telemetry import exporting, query, schemas, series, trees
 
 router = Router(tags=["Telemetry"])
 JSON = "application/json"
+READS: dict[str, Any] = {"auth": viewer, "openapi_extra": {"x-role": "viewer"}}
 TRACES = 100  # told when no limit is asked for
 
 
-@router.post("/telemetry/traces", response=schemas.QueryTracesResponse, auth=viewer)
+@router.post("/telemetry/traces", response=schemas.QueryTracesResponse, **READS)
 async def query_traces(request: HttpRequest, body: schemas.QueryTracesRequest) -> HttpResponse:
     """List traces that have one span which meets every condition, newest first unless told otherwise.
 
@@ -44,7 +46,7 @@ async def get_trace(request: HttpRequest, trace_id: str) -> HttpResponse:
     return HttpResponse(trees.trace_json(*await db.read(trees.trace, trace_id)), content_type=JSON)
 
 
-@router.post("/telemetry/spans", response=schemas.QuerySpansResponse, auth=viewer)
+@router.post("/telemetry/spans", response=schemas.QuerySpansResponse, **READS)
 async def query_spans(request: HttpRequest, body: schemas.QuerySpansRequest) -> HttpResponse | StreamingHttpResponse:
     """List the spans of all matching traces, from each root down, that have every attribute asked for.
 
@@ -63,7 +65,7 @@ async def save_spans_to_dataset(request: HttpRequest, body: schemas.SaveSpansToD
     return nothing()
 
 
-@router.post("/telemetry/spans/{path:span_id}/tree", response=schemas.QuerySpanTreeResponse, auth=viewer)
+@router.post("/telemetry/spans/{path:span_id}/tree", response=schemas.QuerySpanTreeResponse, **READS)
 async def get_span_tree(
     request: HttpRequest, span_id: str, body: schemas.GetSpanTreeRequest
 ) -> HttpResponse | StreamingHttpResponse:
@@ -73,7 +75,7 @@ async def get_span_tree(
     return await _answer(b'{"data":{', trees.pieces(found, told), b"}}")
 
 
-@router.post("/telemetry/metrics/{path:metric_name}", response=schemas.QueryMetricsResponse, auth=viewer)
+@router.post("/telemetry/metrics/{path:metric_name}", response=schemas.QueryMetricsResponse, **READS)
 async def query_metrics(request: HttpRequest, metric_name: str, body: schemas.QueryMetricsRequest) -> HttpResponse:
     """Return the values of a metric over time, one series for each set of labels."""
     found = await db.read(series.query, metric_name, body)

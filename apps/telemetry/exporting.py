@@ -53,7 +53,7 @@ def row_of(span: Found, keys: Sequence[str]) -> Json:
 
 def origin_of(row: Json) -> Json:
     """Return what leads from the row back to its span."""
-    return {"kind": "span", "trace_id": row["trace_id"], "span_id": row["span_id"], "name": row["name"]}
+    return {"kind": "span", "trace_id": row["trace_id"], "span_id": row["span_id"], "span_name": row["name"]}
 
 
 def _readable(dataset_id: str) -> None:

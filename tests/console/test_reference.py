@@ -58,6 +58,7 @@ def test_calls_are_offered_to_those_who_may_make_them() -> None:
     reads, writes = page_for("viewer"), page_for("operator")
 
     assert 'data-ui="try-list_agents"' in reads
+    assert 'data-ui="try-query_traces"' in reads  # a POST that only reads
     assert 'data-ui="try-create_agent"' not in reads
     assert 'data-ui="try-create_agent"' in writes
 

@@ -215,7 +215,7 @@ async def test_spans_become_rows_that_lead_back_to_them(calls: Checked, api: htt
     }  # fmt: skip
     assert rows[3]["end_time"] is None
     origins = await db.read(lambda: list(Row.objects.order_by("position").values_list("origin", flat=True)))
-    assert origins[2] == {"kind": "span", "trace_id": root.trace_id, "span_id": late.span_id, "name": "late"}
+    assert origins[2] == {"kind": "span", "trace_id": root.trace_id, "span_id": late.span_id, "span_name": "late"}
     assert "eval/question-answer needs" in (await db.read(Dataset.objects.named, "kept")).warning
 
 
