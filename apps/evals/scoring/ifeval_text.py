@@ -3,15 +3,26 @@
 import re
 from functools import lru_cache
 
-# Words that end in a period without ending a sentence.
+# Words that end in a period without ending a sentence, as in English news. There "e.g." and "i.e." are none of them,
+# and published scores count so.
 SHORT = (
-    " mr mrs ms dr prof sr jr st rev gen col capt lt sgt hon gov sen rep pres vs etc inc ltd co corp dept est no "
-    "vol fig eq sec ch pp ed eds al cf e.g i.e a.m p.m u.s u.k u.n d.c ph.d b.a m.a jan feb mar apr jun jul aug "
-    "sep sept oct nov dec approx ave blvd rd mt ft "
+    " adm ala ariz aug ave bros calif co col colo conn corp cos ct dec dr feb fla fri ft ga gen ill inc jan jr "
+    "kan ky lt ltd maj messrs mg mich minn mr mrs ms nev nov oct okla ore pa prof rep reps sen sep sept sr st "
+    "tenn tues va vs vt wash wed wis yr a.m p.m d.c l.a n.c n.j n.y s.c u.k u.n u.s u.s.a ph.d m.b.a j.p "
 )
-CANDIDATE = re.compile(r"""(\S*?)([.!?]+)(["'”’)\]]*)(?=\s+(\S)|\Z)""")
-INITIAL = re.compile(r"[A-Za-z]")
-QUOTES = "'\""
+# Where a sentence may end: marks before a blank, before the text's end, or right before a bracket, quote or star.
+MARKS = re.compile(r"""[.!?]+(?=[)";}\]*:@'({\[]|\s|\Z)""")
+NEXT = re.compile(r"\s*(\S+)")
+LAST_WORD = re.compile(r"[^\s(\[{\"'“‘*_<]+\Z")
+LONGEST_WORD = 60
+OPENERS = "([{\"'“‘*_<"
+CLOSERS = re.compile(r"""["')\]}]+(?:\s+|\Z)""")  # they belong to the sentence before them
+# Words that begin a sentence so often that even an abbreviation before them ends one.
+STARTERS = (
+    " according although among both but despite even he however i if in indeed instead it many meanwhile "
+    "moreover most nevertheless nonetheless nor separately similarly since so some the there these they this "
+    "though thus under when while yet "
+)
 ENDS_A_WORD = re.compile(r"[.,?!'\"]")
 # A contraction counts as the two words it stands for, as tokenizers of English have it.
 CONTRACTED = re.compile(r"(?i)n't$|'(?:s|m|d|ll|re|ve)$")
@@ -25,21 +36,29 @@ def word_count(text: str) -> int:
 
 def sentence_count(text: str) -> int:
     """Return how many sentences there are: an abbreviation, an initial or a number's point ends none."""
-    found = [match for match in CANDIDATE.finditer(text) if _ends_sentence(match)]
-    rest = text[found[-1].end() :] if found else text
-    return len(found) + (1 if rest.strip() else 0)
+    count = start = 0
+    for match in MARKS.finditer(text):
+        if match.start() < start or not _ends_sentence(text, match):
+            continue
+        closers = CLOSERS.match(text, match.end())
+        start = closers.end() if closers else match.end()
+        count += 1
+    return count + bool(text[start:].strip())
 
 
-def _ends_sentence(match: "re.Match[str]") -> bool:
-    word, marks, _, follows = match.groups()
-    if "!" in marks or "?" in marks or follows is None:
+def _ends_sentence(text: str, match: "re.Match[str]") -> bool:
+    marks, follows = match.group(), NEXT.match(text, match.end())
+    if "!" in marks or "?" in marks:
         return True
-    word = word.lstrip("([\"'“‘*_")
-    if follows.islower():
+    before = LAST_WORD.search(text, max(0, match.start() - LONGEST_WORD), match.start())
+    word, after = before.group() if before else "", follows.group(1).lstrip(OPENERS) if follows else ""
+    if len(marks) > 1:
+        return bool(word) and after[:1].isupper()
+    if f" {word.lower()} " in SHORT:
+        return after[:1].isupper() and f" {after.lower()} " in STARTERS
+    if len(word) == 1 and word.isalpha() and word != "I":
         return False
-    if f" {word.lower()} " in SHORT or (len(word) == 1 and INITIAL.match(word) and word != "I"):
-        return False
-    return bool(word) or len(marks) > 1
+    return not (word[-1:].isdigit() and word.replace(",", "").isdigit() and after[:1].islower())
 
 
 def paragraph_word(paragraph: str) -> str:

@@ -3,7 +3,7 @@
 import re
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*")
-SPACES = re.compile(r"\\[,;:! ]|\\q?quad(?![a-zA-Z])|~|\s+")
+SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-zA-Z])|~|\s+")
 SIZES = re.compile(r"\\(?:left|right|big|Big|bigg|Bigg|displaystyle|textstyle)(?![a-zA-Z])")
 TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}((?:\^\{?[23]\}?)?)")
 DEGREES = re.compile(r"\^\s*\{?\\circ\}?|\\degree|°")
@@ -15,7 +15,8 @@ DECIMAL = re.compile(r"(?<![\d.])\.(?=\d)")
 THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 LONGEST = 2_000  # characters; what is longer is no final answer
 LETTER = re.compile(r"\(([A-Za-z])\)")
-MARKERS = ("Q:", "A:")
+ECHO = re.compile(r"\A\s*(?:Q:.*?)?A:", re.DOTALL)  # the question said again, or just the mark before the answer
+MARKER = re.compile(r"[QA]:")
 JOINED = {"and": ",", "or": ",", "": ""}  # words between several answers
 # Longest first: "square inches" goes before "inches".
 UNITS = (
@@ -33,10 +34,7 @@ UNIT = re.compile(
 
 def cut(text: str) -> str:
     """Return the answer up to where the model goes on to ask itself further questions."""
-    for marker in MARKERS:
-        before = text.partition(marker)[0]
-        text = before if before.strip() else text
-    return text
+    return MARKER.split(ECHO.sub("", text), maxsplit=1)[0]
 
 
 def boxed(text: str) -> str | None:
