@@ -130,6 +130,8 @@ def _questions(until: int) -> Iterator[Question]:
     yield "tree of 11, names only", "tree of a turn", {"attributes_to_return": ["agent_name"]}
     yield "tree of 10,000", "spans/0000000000000001/tree", {}
     yield "10,000 to depth 2", "spans/0000000000000001/tree", {"max_depth": 2}
+    asked = {"attribute_filters": [_is("agent_name", "Agent 3")], "attributes_to_return": ["agent_name"]}
+    yield "spans: of one agent, its name (5 %)", "spans", asked
     for name, more in (
         ("by day", {"granularity": "1d"}),
         ("by hour", {"granularity": "1h"}),

@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from apps.core.errors import NotFound
 from apps.telemetry.bulk import chunked
-from apps.telemetry.conditions import ALWAYS, Filter, Term, present
+from apps.telemetry.conditions import ALWAYS, NEVER, Filter, Term, present
 from apps.telemetry.query import OLDEST, fetch, joined_tests, matching, one_of
 from apps.telemetry.schemas import QueryCondition
 
@@ -99,14 +99,17 @@ def selection(
 
     They come by the start of their trace, then depth, then start. Raises BadRequest at the first step.
     """
+    traces = matching(conditions, OLDEST)
     wanted = [one for one in present(keys) if one.test != ALWAYS]
-    for traces in _portions(matching(conditions, OLDEST)):
+    if any(one.test == NEVER for one in wanted):  # nothing has such an attribute
+        return
+    for portion in _portions(traces):
         nodes: dict[int, list[_Node]] = {}
-        for node in _nodes(list(traces)):
+        for node in _nodes(list(portion)):
             nodes.setdefault(node.trace, []).append(node)
-        order = [pk for trace, root in traces.items() for pk in _from_root(root, nodes.get(trace, []), max_depth)]
+        order = [pk for trace, root in portion.items() for pk in _from_root(root, nodes.get(trace, []), max_depth)]
         for some in chunked(order, HELD):
-            yield [one for one in _held(some, wanted) if not keys or len(one.asked(keys)) == len(set(keys))]
+            yield _held(some, wanted)
 
 
 def _portions(pks: Sequence[int]) -> Iterator[dict[int, str]]:
