@@ -68,7 +68,7 @@ class SpanRecord:
     def hot(self, name: str) -> str:
         """Return the value of a hot attribute as its column holds it, empty when it must stand elsewhere."""
         value = self.attributes.get(name)
-        return value if is_hot(name, value) else ""
+        return value if isinstance(value, str) and is_hot(name, value) else ""
 
     @property
     def model(self) -> str:
@@ -251,7 +251,8 @@ def _is_messages(value: list[Any]) -> bool:
 def _called(call: Any) -> str:
     if not isinstance(call, dict):
         return ""
-    function = call.get("function") if isinstance(call.get("function"), dict) else call
+    inner = call.get("function")
+    function = inner if isinstance(inner, dict) else call
     return f"{function.get('tool_name') or function.get('name') or '?'}({function.get('arguments') or ''})"
 
 

@@ -4,20 +4,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('telemetry', '0001_initial'),
+        ("telemetry", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='attributekey',
-            name='seen_s',
-            field=models.BigIntegerField(default=0, help_text='Unix time at which it was last looked up, to some hours.'),
+            model_name="attributekey",
+            name="seen_s",
+            field=models.BigIntegerField(
+                default=0, help_text="Unix time at which it was last looked up, to some hours."
+            ),
         ),
         migrations.AddField(
-            model_name='resource',
-            name='seen_s',
-            field=models.BigIntegerField(default=0, help_text='Unix time at which it was last looked up, to some hours.'),
+            model_name="resource",
+            name="seen_s",
+            field=models.BigIntegerField(
+                default=0, help_text="Unix time at which it was last looked up, to some hours."
+            ),
         ),
     ]

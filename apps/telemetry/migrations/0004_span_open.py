@@ -4,14 +4,13 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('telemetry', '0003_running_totals'),
+        ("telemetry", "0003_running_totals"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='span',
-            index=models.Index(condition=models.Q(('end_ns', None)), fields=['start_ns'], name='span_open'),
+            model_name="span",
+            index=models.Index(condition=models.Q(("end_ns", None)), fields=["start_ns"], name="span_open"),
         ),
     ]
