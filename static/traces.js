@@ -30,6 +30,12 @@ doc.addEventListener("change", ({ target }) => {
   if (target.matches("[data-choose-page],[data-ui=choose-all]")) tellChosen();
 });
 
+// x chooses the row that has the focus
+doc.addEventListener("keydown", (event) => {
+  const box = event.key === "x" && !event.ctrlKey && !event.metaKey && !("noKeys" in doc.body.dataset) && !event.target.closest("input,textarea,select") && doc.activeElement.closest("tr")?.querySelector("[data-choose]");
+  if (box) box.click();
+});
+
 // A time, by dragging over the strip
 let from = null;
 const share = (strip, event) => {

@@ -63,10 +63,12 @@ class Asked:
         parts = {name: value for name, value in (self.query | changes).items() if value}
         return "?" + urlencode(parts)
 
-    def with_term(self, text: str) -> str:
-        """Return the query string with a further term."""
-        terms = dict.fromkeys([*(term.text for term in self.filter.terms), text])
-        return self.link(q=" ".join(terms))
+    @property
+    def more(self) -> str:
+        """The query string to which a further term can be appended."""
+        parts = self.query
+        words = parts.pop("q", "")
+        return f"?{urlencode(parts | {'q': words + ' ' if words else ''})}"
 
 
 def asked(query: Mapping[str, str], chosen: Sequence[str] = (), now_ns: int | None = None) -> Asked:
@@ -123,6 +125,16 @@ class Row:
     def has_no_root(self) -> bool:
         """Whether its topmost span names a parent that never came."""
         return not self.trace.root_span_id
+
+    @property
+    def agent_term(self) -> str:
+        """What finds the traces of its agent."""
+        return filters.written("agent", self.trace.agent_name or self.naming.agent_name)
+
+    @property
+    def model_term(self) -> str:
+        """What finds the traces of its model."""
+        return filters.written("model", self.trace.model)
 
     @property
     def bar(self) -> str:

@@ -171,6 +171,17 @@ def test_the_address_is_the_filter(web: Client) -> None:
     assert link(text_of(web, "?q=status:error+name:bad"), "remove-chip") == "?q=name%3Abad"
 
 
+def test_a_cell_adds_its_value_to_the_filter(web: Client) -> None:
+    spans.trace(agent_name='The "big" desk', at_ms=_late(), agent_id="")
+    spans.trace(agent_name="Other", at_ms=_late(), agent_id="")
+    place = link(text_of(web, "?q=kind:turn&range=7d"), "only-agent")
+    found = web.get(f"/traces/{place}").context
+    assert found["asked"].filter.text == "kind:turn agent:Other"
+    assert found["asked"].window.preset == "7d"
+    assert len(shown(web, place)) == 1
+    assert len(shown(web, link(text_of(web, "?q=desk"), "only-agent"))) == 1
+
+
 def test_a_form_writes_the_same_text(web: Client) -> None:
     answer = web.get(
         "/traces/?q=kind:io&q=&status=error&duration=2s&agent=Big+desk&key=user&value=4 2&text=a b&range=7d"
