@@ -39,7 +39,7 @@ const textOf = (step) => $(`[data-live-text="${CSS.escape(step)}"]`);
 // The pane beside follows the newest turn, and the step picked in it, until the reader picks another turn. What a step
 // wrote is stored about a second after it began: a running turn is asked for once more then.
 const asked = new URLSearchParams(location.search).get("turn");
-let following = !asked || isLast(asked), picked = "", moved = false, followAt = 0, followedAt = 0;
+let following = !asked || isLast(asked), picked = "", moved = false, followAt = 0, followedAt = 0, chosenAt = 0;
 function isLast(turn) { return [...doc.querySelectorAll("[data-ui=turn]")].pop()?.id === "turn-" + turn; }
 function follow(frame) {
   if (frame?.e === "turn" && !doc.getElementById(frame.id)) picked = "";
@@ -47,15 +47,21 @@ function follow(frame) {
   if (!following || followAt || (narrow() && !$("#side[data-on]"))) return;
   followAt = setTimeout(() => {
     followAt = 0;
+    if (Date.now() - chosenAt < 600) return follow(frame); // first what the reader asked for
     followedAt = Date.now();
     const pane = $("#side .bar")?.dataset.paneIs;
     if (!pane || pane === "agent" || (pane === "trace" && !moved && isLast($("#side .bar").dataset.paneOf))) return; // a trace follows itself
     moved = false;
     const turn = picked && `&turn=${$("#side .bar").dataset.paneOf}&step=${picked}`;
-    htmx.ajax("GET", `${location.pathname}side/?pane=${pane}${turn}`, { target: "#side", swap: "morph:innerHTML" });
+    htmx.ajax("GET", `${location.pathname}side/?pane=${pane}${turn}&follow=1`, { target: "#side", swap: "morph:innerHTML" });
     if (frame?.e === "step") setTimeout(follow, 1300);
-  }, Math.max(100, followedAt + 1000 - Date.now()));
+  }, Math.max(100, followedAt + 1000 - Date.now(), chosenAt + 700 - Date.now()));
 }
+
+// What the reader chose meanwhile is not taken away by an answer that was on its way
+doc.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target.id === "side" && detail.requestConfig.path.endsWith("follow=1") && chosenAt >= followedAt) detail.shouldSwap = false;
+});
 
 // One announcement for each finished answer. A quick turn is over already when its beginning is painted, so its article
 // was never busy: what counts is that it was seen to begin.
@@ -205,6 +211,7 @@ function raw(button) {
   if (on) { source.className = "textarea mono"; source.setAttribute("aria-label", "Raw text"); source.rows = Math.min(24, source.value.split("\n").length + 2); }
 }
 doc.addEventListener("click", (event) => {
+  if (event.target.closest("#side a,[data-side]")) chosenAt = Date.now();
   const button = event.target.closest("[data-say],[data-raw],[data-show],[data-side]");
   if (!button || event.ctrlKey || event.metaKey) return;
   const data = button.dataset;

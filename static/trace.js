@@ -113,7 +113,7 @@ class Grid {
     this.stamp += 1;
     this.body.style.height = `${this.rows.length * this.height}px`;
     put(this.tree, "aria-rowcount", this.rows.length + 1);
-    this.index = this.rows.indexOf(this.selected);
+    this.index = this.view === "self" ? Math.min(this.index, this.rows.length - 1) : this.rows.indexOf(this.selected);
     if (top > 0 && held !== undefined) {
       const now = this.rows.indexOf(held);
       if (now >= 0 && now !== top) this.box.scrollTop += (now - top) * this.height;
@@ -170,7 +170,7 @@ class Grid {
     put(line, "aria-level", shown.depth + 1);
     line.style.setProperty("--d", shown.depth);
     put(line, "aria-expanded", shown.expanded ?? null);
-    for (const name of ["e", "gap", "hit", "open"]) line.toggleAttribute(`data-${name}`, Boolean(shown[name]));
+    for (const name of ["e", "gap", "hit", "open", "lost"]) line.toggleAttribute(`data-${name}`, Boolean(shown[name]));
     put(row.chev, "visibility", shown.expanded === undefined ? "hidden" : "visible");
     row.kind.hidden = shown.kind < 0;
     if (shown.kind >= 0) { put(row.kind, "data-k", KINDS[shown.kind]); put(row.chart, "data-k", KINDS[shown.kind]); put(row.use, "href", `${icons}#${ICONS[shown.kind]}`); }
@@ -210,7 +210,7 @@ class Grid {
     const length = model.endOf(place) - model.start[place];
     return {
       depth: this.view === "tree" ? model.depth[place] : 0, kind: model.kind[place], label: model.name[place], marks, open,
-      expanded: this.view === "tree" && model.hasChildren(place) ? !folded : undefined, e: model.error[place], hit: model.isHit(place),
+      lost: place === 0, expanded: this.view === "tree" && model.hasChildren(place) ? !folded : undefined, e: model.error[place], hit: model.isHit(place),
       tokens: tokens >= 0 ? tokens.toLocaleString("en") : "", time: open && !model.live ? "–" : words(length), bar: this.bar(model.start[place], length),
     };
   }
@@ -341,6 +341,7 @@ class Grid {
   // Views, search, filters
   setView(view) {
     this.view = view;
+    this.index = -1;
     this.box.scrollTop = 0;
     for (const one of doc.querySelectorAll("[data-view]")) put(one, "aria-current", one.dataset.view === view ? "true" : null);
     this.tree.dataset.is = view;

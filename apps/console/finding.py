@@ -8,6 +8,8 @@ from django.db.models import Q
 from apps.agents.models import Agent, Session, Step, Turn
 from apps.inference.models import Model
 from apps.providers.models import Provider
+from apps.telemetry.models import Span, Trace
+from apps.telemetry.naming import names_of
 
 SHOWN = 10
 
@@ -26,14 +28,15 @@ def place_of(kind: str, name: str) -> str | None:
     """Return the address of an object's page; None when there is no such object or kind."""
     finders = {
         "agent": _agent, "session": _session, "turn": _turn, "step": _step, "model": _model, "provider": _provider,
+        "trace": _trace, "span": _span,
     }  # fmt: skip
     finder = finders.get(kind)
     return finder(name) if finder else None
 
 
 def find(words: str) -> list[Found]:
-    """Return the agents, sessions, turns and models named or numbered so, the best known kinds first."""
-    return [*_agents(words), *_sessions(words), *_turns(words), *_models(words)]
+    """Return the agents, sessions, turns, traces and models named or numbered so, the best known kinds first."""
+    return [*_agents(words), *_sessions(words), *_turns(words), *_traces(words), *_models(words)]
 
 
 def _agent(name: str) -> str | None:
@@ -63,6 +66,15 @@ def _provider(name: str) -> str | None:
     return f"/providers/{quote(name)}/" if Provider.objects.filter(provider_id=name).exists() else None
 
 
+def _trace(name: str) -> str | None:
+    return f"/traces/{name}/" if Trace.objects.filter(trace_id=name).exists() else None
+
+
+def _span(name: str) -> str | None:
+    span = Span.objects.select_related("trace").filter(span_id=name).order_by("-pk").first()
+    return f"/traces/{span.trace.trace_id}/?span={span.span_id}" if span else None
+
+
 def _chat(session: Session) -> str:
     return f"/chat/{session.agent.agent_id}/{session.session_id}/"
 
@@ -85,6 +97,12 @@ def _turns(words: str) -> list[Found]:
         Found("Turn", str(row), str(row.session), f"{_chat(row.session)}#turn-{row.turn_id}")
         for row in rows.order_by("-id")[:SHOWN]
     ]
+
+
+def _traces(words: str) -> list[Found]:
+    rows = list(Trace.objects.filter(trace_id=words.lower()))
+    names = names_of(rows)
+    return [Found("Trace", names[row.trace_id].title, row.service, f"/traces/{row.trace_id}/") for row in rows]
 
 
 def _models(words: str) -> list[Found]:

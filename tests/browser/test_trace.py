@@ -265,6 +265,7 @@ def test_a_trace_is_read_in_every_view(tab: Tab, program: Program) -> None:
     page.get_by_role("link", name="Self time").click()
     expect(ui(page, "span-grid")).to_contain_text("Calls")
     assert names(page)[0] == "chat tiny"
+    expect(chosen(page)).to_have_count(0)
     tab.audit("trace-self-time")
     page.get_by_role("link", name="Timeline").click()
     assert names(page)[-1] == "chat tiny"

@@ -284,6 +284,16 @@ def test_the_span_of_a_step_is_found(page: Client) -> None:
     assert json.loads(read(page, "/traces/step/none.json")) == {}
 
 
+def test_an_id_leads_to_its_trace(page: Client) -> None:
+    trace = spans.trace()
+    span = trace.spans.get(name="tool_execution")
+
+    assert page.get(f"/go/trace/{trace.trace_id}/").headers["location"] == f"/traces/{trace.trace_id}/"
+    assert page.get(f"/go/span/{span.span_id}/").headers["location"].endswith(f"/?span={span.span_id}")
+    assert page.get(f"/go/span/{spans.span_id()}/").status_code == 404
+    assert f"/traces/{trace.trace_id}/" in read(page, f"/search/?q={trace.trace_id}")
+
+
 def test_a_viewer_is_not_offered_to_write(page: Client, operator: Any) -> None:
     trace = spans.trace()
     worker = Client()
