@@ -60,6 +60,7 @@ class _Node(NamedTuple):
 
 
 NODE = "SELECT s.start_ns, s.id, s.span_id, s.parent_span_id, s.trace_id FROM telemetry_span s "
+ROOT = "JOIN telemetry_trace t ON t.id = s.trace_id AND t.root_span_id = s.span_id"
 
 
 def trace(trace_id: str) -> tuple[Any, ...]:
@@ -105,7 +106,7 @@ def selection(
         return
     for portion in _portions(traces):
         nodes: dict[int, list[_Node]] = {}
-        for node in _nodes(list(portion)):
+        for node in _nodes(list(portion), ROOT if max_depth is not None and max_depth <= 1 else ""):
             nodes.setdefault(node.trace, []).append(node)
         order = [pk for trace, root in portion.items() for pk in _from_root(root, nodes.get(trace, []), max_depth)]
         for some in chunked(order, HELD):
@@ -130,8 +131,8 @@ def _portions(pks: Sequence[int]) -> Iterator[dict[int, str]]:
         yield portion
 
 
-def _nodes(traces: Sequence[int]) -> list[_Node]:
-    return [_Node(*row) for row in fetch(one_of(f"{NODE} WHERE ", "s.trace_id", traces))]
+def _nodes(traces: Sequence[int], which: str = "") -> list[_Node]:
+    return [_Node(*row) for row in fetch(one_of(f"{NODE}{which} WHERE ", "s.trace_id", traces))]
 
 
 def _from_root(root: str, nodes: list[_Node], max_depth: int | None) -> list[int]:
