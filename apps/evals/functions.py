@@ -145,7 +145,7 @@ def _behind(asked: schemas.RegisterScoringFunctionRequest) -> Scorer:
 def _merged(scorer: Scorer, levels: Sequence[Params | None], where: str) -> Params:
     """Return the function's parameters with each level's laid over them; checked. Raises BadRequest."""
     values: Json = scorer.params.model_dump() if scorer.params is not None else {"type": scorer.takes[0]}
-    for level in filter(None, levels):
+    for level in [one for one in levels if one is not None]:
         if level.type not in scorer.takes:
             takes = " or ".join(f"'{kind}'" for kind in scorer.takes)
             raise BadRequest(f"{where}: '{scorer.identifier}' takes parameters of type {takes}, not '{level.type}'")

@@ -17,7 +17,7 @@ LONGEST = 5_000
 GIVEN_UP_AFTER = 3  # rows in a row that took too long
 GIVEN_UP_S = 60.0
 KEPT = 1_000
-IN_PLACE = 20_000  # characters of a text that our own expressions are tried on without a child process
+IN_PLACE = 5_000  # characters of a text that our own expressions are tried on without a child process
 
 _trusted: set[tuple[str, ...]] = set()  # our own, known to be quick: they need no child process
 _slow: OrderedDict[tuple[str, ...], tuple[int, float]] = OrderedDict()  # how often too slow, and when last

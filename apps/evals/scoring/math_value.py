@@ -98,10 +98,9 @@ class _Reader:
         return base
 
     def _raised(self, base: float, exponent: float) -> float:
-        result = base**exponent
-        if isinstance(result, complex):
-            raise _Unknown
-        return result
+        if base < 0 and exponent != int(exponent):
+            raise _Unknown  # no real number
+        return float(base**exponent)
 
     def _group(self) -> float:
         closing = CLOSING[self._take()]
