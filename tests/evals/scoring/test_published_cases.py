@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.evals.scoring import math_response
 from tests.evals.scoring.scoring_rows import cases, score
 
 Json = dict[str, Any]
@@ -104,6 +105,18 @@ async def test_the_final_answer_is_found(answer: str, expected: str, wanted: flo
     row = {"expected_answer": expected, "generated_answer": answer}
 
     assert await score("basic::regex_parser_math_response", row) == {"score": wanted}
+
+
+async def test_numbers_need_no_algebra_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(math_response, "find_spec", lambda name: None)
+    pairs = {r"\frac{\sqrt{12}}{4}": r"\frac{\sqrt{3}}{2}", "2^{10}": "1024", "x^2-1": "(x-1)(x+1)", "x+1": "x + 1"}
+
+    found = [
+        (await score("basic::regex_parser_math_response", {"expected_answer": one, "generated_answer": other}))["score"]
+        for one, other in pairs.items()
+    ]
+
+    assert found == [1.0, 1.0, 0.0, 1.0]
 
 
 async def test_instructions_together_are_a_share_with_a_weight() -> None:
