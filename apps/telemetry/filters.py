@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import BigIntegerField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from apps.agents.models import Session, Turn
@@ -77,8 +77,13 @@ class Filter:
 
     def of(self, traces: QuerySet[Trace]) -> QuerySet[Trace]:
         """Return those of the traces that every understood term fits."""
+        # Wrapped, or Django holds the sums for 32-bit numbers and finds nothing beyond two seconds on Postgres.
+        whole = BigIntegerField()
         told = Coalesce(F("input_tokens"), 0) + Coalesce(F("output_tokens"), 0)
-        traces = traces.alias(took_ns=F("end_ns") - F("start_ns"), all_tokens=told)
+        traces = traces.alias(
+            took_ns=ExpressionWrapper(F("end_ns") - F("start_ns"), output_field=whole),
+            all_tokens=ExpressionWrapper(told, output_field=whole),
+        )
         for term in self.terms:
             if term.fits is not None:
                 traces = traces.exclude(term.fits) if term.is_not else traces.filter(term.fits)
