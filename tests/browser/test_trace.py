@@ -371,3 +371,35 @@ def newest_trace(program: Program, turns_path: str) -> str:
             return str(found["data"][0]["trace_id"])
         time.sleep(0.05)
     raise AssertionError("no trace of the session was stored in time")
+
+
+def test_spans_that_name_each_other_as_parents_are_still_shown(tab: Tab, program: Program) -> None:
+    trace = traces.Trace(program)
+    one, other = "00000000000000b1", "00000000000000b2"
+    trace.add("one", 0, 10, other, span_id=one)
+    trace.add("other", 1, 10, one, span_id=other)
+
+    page = open_trace(tab, trace.send().path)
+
+    assert names(page) == ["Missing parent", "one", "other"]
+    expect(row(page, "other")).to_have_attribute("aria-level", "3")
+
+
+def test_a_span_that_never_closes_is_unfinished_and_stands_still(tab: Tab, program: Program) -> None:
+    trace = traces.Trace(program)
+    begun = {"type": "span_start", "name": "never ends", "parent_span_id": None}
+    event = {
+        "type": "structured_log",
+        "trace_id": trace.trace_id,
+        "span_id": "00000000000000c1",
+        "timestamp": "2026-01-01T10:00:00Z",
+        "payload": begun,
+    }
+    program.ok(program.http.post("/v1/telemetry/events", json={"event": event, "ttl_seconds": 300_000_000}))
+
+    page = open_trace(tab, trace.path)
+
+    expect(ui(page, "trace-head")).to_contain_text("Unfinished")
+    expect(row(page, "never ends")).to_contain_text("unfinished")
+    expect(row(page, "never ends").locator(".num").last).to_have_text("–")
+    expect(ui(page, "span-head")).to_contain_text("Unfinished")
