@@ -59,14 +59,21 @@ def _pretty(value: Any) -> SafeString:
 
 @admin.register(Trace)
 class TraceAdmin(ReadOnly):
-    """Traces, found by their whole id or by their session, agent or turn."""
+    """Traces, found by their whole id."""
 
     list_display = ["__str__", "kind", "status", "started", "span_count", "error_count", "service", "in_console"]
     list_filter = ["kind", "status"]
     ordering: ClassVar = ["-start_ns"]
-    search_fields = ["=trace_id"]
+    search_fields = ["trace_id"]
     search_help_text = "The whole id of a trace."
     readonly_fields = ["in_console", "started", "ended", "spans"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Trace], search_term: str
+    ) -> tuple[QuerySet[Trace], bool]:
+        """Return the trace of this id, by its index: Django's own search compares without regard to case."""
+        term = search_term.strip().lower()
+        return (queryset.filter(trace_id=term) if term else queryset), False
 
     @admin.display(description="console")
     def in_console(self, trace: Trace) -> SafeString:
@@ -95,7 +102,7 @@ class SpanAdmin(ReadOnly):
 
     list_display = ["name", "kind", "status", "started", "span_id", "in_console"]
     list_select_related = ["trace"]
-    search_fields = ["=span_id"]
+    search_fields = ["span_id"]
     search_help_text = "The whole id of a span or of a trace."
     exclude = ["attributes", "events", "links"]
     readonly_fields = ["in_console", "started", "ended", "attributes_shown", "events_shown", "links_shown"]

@@ -72,6 +72,7 @@ def test_spans_are_found_by_their_id_and_by_their_traces(site: Client) -> None:
     by_trace = site.get("/admin/telemetry/span/", {"q": trace.trace_id})
     by_words = site.get("/admin/telemetry/span/", {"q": "inference"})
 
+    assert list(site.get("/admin/telemetry/trace/", {"q": trace.trace_id.upper()}).context["cl"].result_list) == [trace]
     shown = [page.context["cl"].result_list for page in (by_span, by_trace, by_words)]
     assert list(shown[0]) == [span]
     assert {one.trace_id for one in shown[1]} == {trace.pk} and len(shown[1]) == 4
