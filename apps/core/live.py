@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,7 +78,8 @@ def tell(topic: str, *events: Event) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        async_to_sync(_try_to_publish)(topic, *events)
+        with suppress(RuntimeError):  # the interpreter is ending: no thread takes work any more
+            async_to_sync(_try_to_publish)(topic, *events)
 
 
 async def _try_to_publish(topic: str, *events: Event) -> None:
