@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("apps.agents.urls")),
     path("", include("apps.telemetry.urls")),
     path("", include("apps.datasets.urls")),
+    path("", include("apps.evals.urls")),
     path("", include("apps.inference.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.jobs.urls")),

@@ -188,7 +188,7 @@ class AgentForm(forms.Form):
             "output_shields": data.get("output_shields") or [],
             "client_tools": data.get("client_tools") or [],
             "tool_config": {"tool_choice": data.get("tool_choice") or "auto"},
-            "sampling_params": _sampling(data),
+            "sampling_params": sampling_of(data),
             "max_infer_iters": data.get("max_infer_iters") or 10,
             "response_format": data.get("response_format"),
             "enable_session_persistence": bool(data.get("enable_session_persistence")),
@@ -219,7 +219,8 @@ def _pretty(data: Any) -> str:
     return to_json(data, indent=2).decode() if data else ""
 
 
-def _sampling(data: dict[str, Any]) -> dict[str, Any]:
+def sampling_of(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a form's fields ask for as the API's sampling parameters."""
     kind = data.get("strategy") or "greedy"
     strategy: dict[str, Any] = {"type": kind}
     for name in {"top_p": ("temperature", "top_p"), "top_k": ("top_k",)}.get(kind, ()):

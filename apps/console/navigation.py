@@ -43,7 +43,14 @@ MENU = (
             Item("metrics", "Metrics", "chart-line", "/metrics/"),
         ),
     ),
-    Group("Improve", (Item("datasets", "Datasets", "database", "/datasets/"),)),
+    Group(
+        "Improve",
+        (
+            Item("datasets", "Datasets", "database", "/datasets/"),
+            Item("benchmarks", "Benchmarks", "target", "/benchmarks/"),
+            Item("evaluations", "Evaluations", "clipboard-check", "/evaluations/"),
+        ),
+    ),
     Group(
         "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))
     ),

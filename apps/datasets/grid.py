@@ -20,7 +20,15 @@ CELL = 200
 WINDOW = 5_000  # rows a search looks through at a time
 SEARCH_S = 1.0
 SAMPLE = 1_000
-HOW = {"api": "API", "typed": "typed", "file": "file", "uri": "address", "turn": "turn", "span": "span"}
+HOW = {
+    "api": "API",
+    "typed": "typed",
+    "file": "file",
+    "uri": "address",
+    "turn": "turn",
+    "span": "span",
+    "evaluation": "evaluation",
+}
 
 
 @dataclass(frozen=True)

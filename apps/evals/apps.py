@@ -8,3 +8,9 @@ class EvalsConfig(AppConfig):
 
     name = "apps.evals"
     label = "evals"
+
+    def ready(self) -> None:
+        """Make the topics of evaluations watchable."""
+        from apps.evals import live
+
+        live.register()

@@ -94,8 +94,9 @@ class Evaluation(models.Model):
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     aggregated = JSONTextField(default=dict, help_text="Function id → what its scores come to together.")
-    spread = JSONTextField(default=dict, help_text="What pages show beside it: how many rows it speaks of, and how each "
-                           "function's scores are spread.")  # fmt: skip
+    spread = JSONTextField(
+        default=dict, help_text="How many rows the sums speak of, and how each function's scores lie."
+    )
     created_at = models.DateTimeField(default=now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
 

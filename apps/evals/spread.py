@@ -9,8 +9,9 @@ from typing import Any
 
 Json = dict[str, Any]
 NO_NUMBER = 1e9  # the worst score of a row that has none a number could be read from
-UNSCORED = -1.0  # of a row that was not answered, or that a function could not score
+UNSCORED = -1e9  # of a row that was not answered, or that a function could not score
 MOST_BARS = 10
+MOST = 1e100
 LONGEST_LABEL = 24
 # What an aggregation's number is called, in the order in which one is taken to stand for all.
 TOLD = {"accuracy": "accuracy", "average": "average", "weighted_average": "weighted average", "median": "median"}
@@ -27,12 +28,11 @@ class Headline:
 
 def number(score: Any) -> float | None:
     """Return a score as a number; None for one that is none."""
-    if isinstance(score, str):
-        try:
-            score = float(score)
-        except ValueError:
-            return None
-    return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+    try:
+        found = float(score) if isinstance(score, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) and abs(found) < MOST else None
 
 
 def worst(scores: Mapping[str, Json], error: str) -> float:

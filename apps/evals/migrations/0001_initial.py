@@ -66,8 +66,7 @@ class Migration(migrations.Migration):
                     "spread",
                     apps.core.fields.JSONTextField(
                         default=dict,
-                        help_text="What pages show beside it: how many rows it speaks of, and how each function's scores "
-                        "are spread.",
+                        help_text="How many rows the sums speak of, and how each function's scores lie.",
                     ),
                 ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),

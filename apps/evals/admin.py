@@ -1,0 +1,100 @@
+"""Benchmarks, scoring functions, evaluations and their rows in the admin: to be read, found by key and never counted."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from apps.core.uncounted import Uncounted
+from apps.evals.models import Benchmark, EvaluatedRow, Evaluation, ScoringFunction
+
+SHOWN = 120
+
+
+class Shown(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are made, changed and deleted by the API and on their pages alone, where all that follows is done."""
+
+    paginator = Uncounted
+    show_full_result_count = False
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """They are made by the API, on their page, or by a job."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The API has no change."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What runs must be stopped with them: their pages do that."""
+        return False
+
+
+def _link(place: str) -> str:
+    return format_html('<a href="{}">Open</a>', place)
+
+
+@admin.register(Benchmark)
+class BenchmarkAdmin(Shown):
+    """Shows benchmarks."""
+
+    list_display = ("benchmark_id", "dataset_id", "created_at", "created_by", "console")
+    list_select_related = ("created_by",)
+    search_fields = ("benchmark_id", "dataset_id")
+
+    @admin.display(description="console")
+    def console(self, row: Benchmark) -> str:
+        """Return a link to the benchmark's page."""
+        return _link(reverse("evals:benchmark-detail", args=[row.benchmark_id]))
+
+
+@admin.register(ScoringFunction)
+class ScoringFunctionAdmin(Shown):
+    """Shows the scoring functions somebody registered; built-in ones are code."""
+
+    list_display = ("scoring_fn_id", "provider_scoring_fn_id", "created_at", "created_by")
+    list_select_related = ("created_by",)
+    search_fields = ("scoring_fn_id",)
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(Shown):
+    """Shows evaluations."""
+
+    list_display = ("id", "candidate", "benchmark_id", "state", "row_count", "failed_count", "created_at", "console")
+    list_select_related = ("job",)
+    search_fields = ("benchmark_id__startswith", "candidate__startswith", "job__job_id__exact")
+    raw_id_fields = ("job",)
+
+    @admin.display(description="state")
+    def state(self, row: Evaluation) -> str:
+        """Return where its job is."""
+        return row.job.get_status_display()
+
+    @admin.display(description="console")
+    def console(self, row: Evaluation) -> str:
+        """Return a link to the evaluation's page."""
+        return _link(reverse("evals:evaluation-detail", args=[row.job.job_id]))
+
+
+@admin.register(EvaluatedRow)
+class EvaluatedRowAdmin(Shown):
+    """Shows the rows of evaluations."""
+
+    list_display = ("id", "evaluation", "position", "short", "error", "duration_ms", "console")
+    list_select_related = ("evaluation__job",)
+    list_per_page = 50
+    raw_id_fields = ("evaluation",)
+
+    @admin.display(description="row")
+    def short(self, row: EvaluatedRow) -> str:
+        """Return the beginning of the row."""
+        return row.row[:SHOWN]
+
+    @admin.display(description="console")
+    def console(self, row: EvaluatedRow) -> str:
+        """Return a link to the row's page."""
+        return _link(reverse("evals:evaluation-row", args=[row.evaluation.job.job_id, row.position + 1]))

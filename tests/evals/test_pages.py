@@ -1,0 +1,422 @@
+"""Pages of benchmarks and evaluations: what they show, what their forms do, what they cost."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.datasets.models import Dataset, Row
+from apps.evals.models import Benchmark, Evaluation
+from apps.jobs.models import Job, Status
+from tests import build
+from tests.evals import runs
+
+
+@pytest.fixture
+def web(operator: Any) -> Client:
+    client = Client()
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def reader(viewer: Any) -> Client:
+    client = Client()
+    client.force_login(viewer)
+    return client
+
+
+@pytest.fixture
+def bench(transactional_db: None) -> Benchmark:
+    runs.dataset()
+    return runs.benchmark()
+
+
+def text(client: Client, path: str, status: int = 200, **headers: str) -> str:
+    answer = client.get(path, headers=headers or None)
+    assert answer.status_code == status, answer.content[:2000]
+    return answer.content.decode()
+
+
+def test_without_a_benchmark_one_is_made_of_a_dataset_in_one_step(web: Client) -> None:
+    runs.dataset()
+    runs.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
+
+    for path in ("/benchmarks/", "/evaluations/", "/evaluations/new/"):
+        page = text(web, path)
+        assert "/benchmarks/new/?dataset=qa" in page and "dataset=talk" not in page
+    form = text(web, "/benchmarks/new/?dataset=qa")
+    assert 'name="benchmark_id" value="qa"' in form and '<option value="qa" selected>' in form
+    assert text(web, "/datasets/qa/").count("/benchmarks/new/?dataset=qa") == 1
+    assert "/benchmarks/new/" not in text(web, "/datasets/talk/")
+
+
+def test_a_dataset_that_is_not_fit_is_refused_with_the_reason(web: Client) -> None:
+    runs.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
+
+    assert "talk cannot be evaluated: it is for" in text(web, "/benchmarks/new/?dataset=talk")
+    sent = {"benchmark_id": "b", "dataset_id": "talk", "scoring_functions": ["basic::equality"]}
+    assert web.post("/benchmarks/new/", sent).status_code == 422
+    assert not Benchmark.objects.exists()
+
+
+def test_a_benchmark_is_made_by_the_form(web: Client) -> None:
+    runs.dataset()
+    sent = {
+        "benchmark_id": "suite/a",
+        "dataset_id": "qa",
+        "scoring_functions": ["basic::equality", "basic::subset_of"],
+        "metadata": '{"owner": "ana"}',
+    }
+
+    answer = web.post("/benchmarks/new/", sent)
+
+    assert answer.headers["Location"] == "/benchmarks/suite/a/"
+    made = Benchmark.objects.get()
+    assert (made.dataset_id, made.scoring_functions) == ("qa", ["basic::equality", "basic::subset_of"])
+    assert made.metadata == {"owner": "ana"}
+    page = text(web, "/benchmarks/suite/a/")
+    assert "owner" in page and "Nobody was measured yet" in page
+    again = web.post("/benchmarks/new/", sent)
+    assert again.status_code == 422 and "exists already" in again.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"benchmark_id": ""}, "required"), ({"scoring_functions": []}, "required"), ({"metadata": "[1]"}, "JSON object"),
+        ({"metadata": "{"}, "not JSON"), ({"benchmark_id": "a?b"}, "no &#x27;?&#x27;"),
+        ({"scoring_functions": ["basic::nothing"]}, "not one of the available"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_beside_its_field(web: Client, wrong: dict[str, Any], words: str) -> None:
+    runs.dataset()
+    sent = {"benchmark_id": "b", "dataset_id": "qa", "scoring_functions": ["basic::equality"], "metadata": ""} | wrong
+
+    answer = web.post("/benchmarks/new/", sent)
+
+    assert answer.status_code == 422 and words in answer.content.decode()
+    assert not Benchmark.objects.exists()
+
+
+def test_a_copy_begins_with_the_content_of_the_other(web: Client, bench: Benchmark) -> None:
+    form = text(web, "/benchmarks/new/?copy=bench")
+
+    assert 'value="bench-copy"' in form
+    assert 'value="basic::equality" checked' in form and 'value="basic::subset_of" checked' not in form
+
+
+def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench: Benchmark) -> None:
+    runs.evaluation([1.0])
+    runs.evaluation([1.0], candidate="busy", status=Status.SCHEDULED)
+
+    page = text(web, "/benchmarks/bench/delete/")
+    assert "What runs is cancelled: busy." in page and "1 ended evaluation can still be read." in page
+    web.post("/benchmarks/bench/delete/")
+
+    assert not Benchmark.objects.exists()
+    assert Job.objects.filter(status=Status.CANCELLED).count() == 1
+    assert "deleted this benchmark on" in text(web, "/benchmarks/bench/", 404)
+    text(web, "/benchmarks/never/", 404)
+    assert "benchmark bench, deleted" in text(web, f"/evaluations/{Job.objects.earliest('id').job_id}/")
+
+
+def test_the_leaderboard_ranks_by_the_newest_score_and_tells_the_change(web: Client, bench: Benchmark) -> None:
+    runs.evaluation([0.0, 0.0, 1.0, 1.0], candidate="ana")
+    runs.evaluation([1.0, 1.0, 1.0, 1.0], candidate="bob")
+    runs.evaluation([1.0, 1.0, 1.0, 0.0], candidate="ana")
+
+    page = text(web, "/benchmarks/bench/")
+
+    board = page[page.index('data-ui="leaderboard"') : page.index('data-ui="history"')]
+    assert board.index(">bob<") < board.index(">ana<")
+    assert "0.75" in board and "+0.25" in board
+    assert "ana: last 0.75" in page and "bob: last 1" in page
+    listed = text(web, "/benchmarks/")
+    assert listed.count('data-ui="benchmark-row"') == 1 and "0.75" in listed and "1.00" in listed
+
+
+def test_the_page_of_a_benchmark_costs_the_same_for_many_runs(
+    web: Client, bench: Benchmark, django_assert_max_num_queries: Any
+) -> None:
+    for at in range(30):
+        runs.evaluation([1.0, 0.0], candidate=f"model-{at % 7}")
+
+    with django_assert_max_num_queries(15):
+        text(web, "/benchmarks/bench/")
+    with django_assert_max_num_queries(12):
+        text(web, "/benchmarks/")
+    with django_assert_max_num_queries(12):
+        assert text(web, "/evaluations/").count('data-ui="run-row"') == 30
+
+
+def test_the_list_of_evaluations_is_filtered_and_paged(web: Client, bench: Benchmark) -> None:
+    for at in range(55):
+        runs.evaluation([1.0], candidate=f"model-{at}", status=Status.FAILED if at == 3 else Status.COMPLETED)
+
+    page = text(web, "/evaluations/")
+    assert page.count('data-ui="run-row"') == 50 and 'data-ui="older"' in page
+    assert text(web, "/evaluations/?status=failed").count('data-ui="run-row"') == 1
+    assert text(web, "/evaluations/?q=model-54").count('data-ui="run-row"') == 1
+    assert "No evaluation matches" in text(web, "/evaluations/?benchmark=other")
+
+
+def test_an_evaluation_is_started_for_each_candidate(web: Client, bench: Benchmark, model: str, agent: Any) -> None:
+    form = text(web, "/evaluations/new/?benchmark=bench")
+    assert model in form and str(agent.agent_id) in form
+
+    sent = {
+        "models": [model],
+        "agents": [agent.agent_id],
+        "num_examples": "3",
+        "system_message": "Short.",
+        "times": "1",
+    }
+    answer = web.post("/evaluations/new/?benchmark=bench", {**sent, "strategy": "top_p", "temperature": "0.5"})
+
+    assert answer.headers["Location"] == "/evaluations/?benchmark=bench"
+    one, two = Evaluation.objects.order_by("id")
+    assert (one.row_total, two.row_total) == (3, 3)
+    candidate = one.config.eval_candidate
+    assert candidate.system_message.content == "Short." and candidate.sampling_params.strategy.temperature == 0.5
+    assert two.config.eval_candidate.type == "agent"
+    assert one.job.status == two.job.status == Status.SCHEDULED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"models": []}, "Choose at least one"), ({"models": ["nobody/none"]}, "not one of the available"),
+        ({"num_examples": "0"}, "greater than or equal to 1"), ({"times": "6"}, "less than or equal to 5"),
+        ({"strategy": "top_k"}, "top_k"),
+    ],
+)  # fmt: skip
+def test_a_run_with_bad_values_starts_nothing(
+    web: Client, bench: Benchmark, model: str, wrong: dict[str, Any], words: str
+) -> None:
+    answer = web.post("/evaluations/new/?benchmark=bench", {"models": [model], **wrong})
+
+    assert answer.status_code == 422 and words in answer.content.decode()
+    assert not Evaluation.objects.exists() and not Job.objects.exists()
+
+
+def test_parameters_are_asked_for_only_where_the_function_takes_them(web: Client, model: str) -> None:
+    runs.dataset()
+    runs.benchmark("plain", "qa", "basic::equality")
+    runs.benchmark("judged", "qa", "llm-as-judge::base", "basic::regex_parser_math_response", "braintrust::factuality")
+
+    plain = text(web, "/evaluations/new/?benchmark=plain")
+    assert "judge_model" not in plain and "regexes" not in plain
+    judged = text(web, "/evaluations/new/?benchmark=judged")
+    fields = ("p0_judge_model", "p0_prompt_template", "p0_judge_score_regexes", "p1_parsing_regexes", "p2_judge_model")
+    assert all(f'name="{field}"' in judged for field in fields) and "p2_prompt_template" not in judged
+
+    refused = web.post("/evaluations/new/?benchmark=judged", {"models": [model]})
+    assert refused.status_code == 422 and 'id="id_p0_judge_model-e"' in refused.content.decode()
+    refused = web.post("/evaluations/new/?benchmark=judged", {"models": [model], "p0_judge_model": model})
+    assert refused.status_code == 422 and 'id="id_p0_prompt_template-e"' in refused.content.decode()
+    bad = {"p0_judge_model": model, "p0_prompt_template": "{generated_answer}", "p0_judge_score_regexes": "("}
+    refused = web.post("/evaluations/new/?benchmark=judged", {"models": [model], **bad})
+    assert refused.status_code == 422 and 'id="id_p0_judge_score_regexes-e"' in refused.content.decode()
+    web.post("/evaluations/new/?benchmark=judged", {"models": [model], **bad, "p0_judge_score_regexes": "(\\d)"})
+    kept = Evaluation.objects.get().config.scoring_params
+    assert list(kept) == ["llm-as-judge::base"] and kept["llm-as-judge::base"].judge_score_regexes == ["(\\d)"]
+
+
+def test_the_estimate_counts_calls_of_candidates_and_judges(web: Client, model: str) -> None:
+    runs.dataset()
+    runs.benchmark("judged", "qa", "basic::equality", "braintrust::factuality")
+
+    sent = {"models": [model], "num_examples": "5", "times": "2"}
+    page = web.post("/evaluations/estimate/?benchmark=judged", sent).content.decode()
+
+    assert "2 runs" in page and "of 5 rows" in page and "10 calls" in page and "about 10 of judges" in page
+
+
+def test_three_rows_are_tried_without_keeping_anything(web: Client, model: str) -> None:
+    runs.dataset("qa", [{"question": "yes", "answer": "yes"}, {"question": "no", "answer": "other"}] * 3)
+    runs.benchmark()
+
+    page = web.post("/evaluations/new/?benchmark=bench", {"models": [model], "act": "try"}).content.decode()
+
+    assert page.count('data-ui="tried-row"') == 3 and "1.00" in page and "0.00" in page
+    assert not Evaluation.objects.exists()
+    part = web.post(
+        "/evaluations/new/?benchmark=bench", {"act": "try"}, headers={"HX-Request": "true"}
+    ).content.decode()
+    assert part.startswith("<section") and "Choose at least one" in part
+
+
+def test_an_evaluation_shows_its_numbers_and_rows(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 0.0, "!the model is away", 1.0])
+
+    page = text(web, f"/evaluations/{made.job.job_id}/")
+
+    assert 'data-ui="tile-value">0.50<' in page and "2 of 4" in page
+    assert "0: 1 row, 1: 2 rows" in page
+    assert page.count('data-ui="row"') == 4 and "the model is away" in page
+    assert "/traces/00000000000000000000000000000001/" in page
+    assert f"/v1alpha/eval/benchmarks/bench/jobs/{made.job.job_id}/result" in page
+
+
+def test_failures_come_first_when_asked_and_words_filter(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 0.0, "!away", 0.5])
+    path = f"/evaluations/{made.job.job_id}/"
+
+    def order(query: str) -> list[str]:
+        page = text(web, path + query)
+        return [part.split('"')[0] for part in page.split('<tr id="r')[1:]]
+
+    assert order("") == ["1", "2", "3", "4"]
+    assert order("?by=failures") == ["3", "2", "4", "1"]
+    assert order("?q=What is 2") == ["3"]
+    assert order("?q=3 of them") == ["4"]
+    assert "No row matches" in text(web, path + "?q=nothing like it")
+
+
+@pytest.mark.parametrize("by", ["", "failures"])
+def test_ten_thousand_rows_are_paged_quickly(
+    web: Client, bench: Benchmark, by: str, django_assert_max_num_queries: Any
+) -> None:
+    made = runs.evaluation([float(at % 3 == 0) for at in range(10_000)])
+    path, seen = f"/evaluations/{made.job.job_id}/", []
+
+    query = f"?by={by}"
+    for _ in range(3):
+        with django_assert_max_num_queries(15):
+            page = text(web, path + query)
+        seen += [int(part.split('"')[0]) for part in page.split('<tr id="r')[1:]]
+        query = page.split('rel="next"')[0].rpartition('href="')[2].split('"')[0].partition("?")[2].split("#")[0]
+        query = "?" + query.replace("&amp;", "&")
+    back = text(
+        web,
+        path
+        + page.split('rel="prev"')[0].rpartition('href="' + path)[2].split('"')[0].split("#")[0].replace("&amp;", "&"),
+    )
+
+    wanted = [at + 1 for at in range(10_000) if not by or at % 3][:150]
+    assert seen == wanted
+    assert [int(part.split('"')[0]) for part in back.split('<tr id="r')[1:]] == wanted[50:100]
+
+
+def test_a_row_is_shown_in_full_with_what_differs(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 0.0])
+
+    part = text(web, f"/evaluations/{made.job.job_id}/rows/2/", **{"HX-Request": "true"})
+
+    assert part.startswith("<aside") and "What is 1?" in part
+    assert "It is 1<ins> of them</ins>" in part
+    assert "/rows/1/" in part and "/rows/3/" not in part
+    whole = text(web, f"/evaluations/{made.job.job_id}/rows/2/")
+    assert 'data-ui="row-drawer"' in whole and whole.count('data-ui="row"') == 2
+    text(web, f"/evaluations/{made.job.job_id}/rows/3/", 404)
+    text(web, "/evaluations/nonsense/", 404)
+
+
+def test_a_stopped_run_is_marked_and_its_sums_speak_of_its_rows(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 1.0, 0.0], status=Status.CANCELLED, row_total=10)
+    Evaluation.objects.filter(pk=made.pk).update(aggregated={}, spread={})
+
+    page = text(web, f"/evaluations/{made.job.job_id}/")
+
+    assert "Stopped after 3 of 10 rows" in page and "2 of 3" in page
+    assert Evaluation.objects.get().spread["rows"] == 3
+    assert 'data-ui="run-again"' in page
+
+
+def test_missing_and_failed_rows_run_again_as_a_new_evaluation(web: Client, bench: Benchmark) -> None:
+    for status in (Status.CANCELLED, Status.COMPLETED):
+        made = runs.evaluation([1.0, "!away", 0.0], status=status, row_total=8)
+
+        answer = web.post(f"/evaluations/{made.job.job_id}/again/")
+
+        fresh = Evaluation.objects.latest("id")
+        assert answer.headers["Location"] == f"/evaluations/{fresh.job.job_id}/"
+        assert fresh.job.retry_of == made.job and fresh.job.status == Status.SCHEDULED
+        assert list(fresh.rows.values_list("position", flat=True)) == [0, 2]
+        assert "went on as" in text(web, f"/evaluations/{made.job.job_id}/")
+        web.post(f"/evaluations/{made.job.job_id}/again/")
+        assert Evaluation.objects.latest("id") == fresh
+
+
+def test_a_run_with_nothing_left_is_not_run_again(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 0.0])
+
+    web.post(f"/evaluations/{made.job.job_id}/again/")
+
+    assert Evaluation.objects.count() == Job.objects.count() == 1
+    assert "run-again" not in text(web, f"/evaluations/{made.job.job_id}/")
+
+
+def test_a_job_without_an_evaluation_yet_leads_to_the_job(web: Client) -> None:
+    job = Job.objects.create(work="apps.evals.evaluation.run", kind="evaluation", title="Again")
+
+    answer = web.get(f"/evaluations/{job.job_id}/")
+
+    assert answer.headers["Location"] == f"/system/jobs/{job.job_id}/"
+
+
+def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, "!away"])
+    path = f"/evaluations/{made.job.job_id}/export/"
+
+    table = list(csv.DictReader(io.StringIO(b"".join(web.get(path + "csv/").streaming_content).decode())))
+    lines = [json.loads(line) for line in b"".join(web.get(path + "jsonl/").streaming_content).splitlines()]
+
+    assert [row["basic::equality"] for row in table] == ["1.0", ""]
+    assert (table[1]["error"], table[0]["expected"]) == ("away", "It is 0")
+    assert lines[0]["scores"] == {"basic::equality": {"score": 1.0}} and lines[1]["error"] == "away"
+    assert web.get(path + "pdf/").status_code == 404
+
+
+def test_failing_rows_go_to_a_dataset_once_and_lead_back(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 0.0, "!away", 1.0])
+    path = f"/evaluations/{made.job.job_id}/keep/"
+    page = text(web, path)
+    assert "2 rows" in page and "What is 1?" in page and "post-training" not in page
+
+    web.post(path, {"which": "low", "below": "0.5", "name": "bad", "purpose": "eval/question-answer"})
+
+    rows = list(Row.objects.filter(dataset__dataset_id="bad").order_by("position"))
+    assert [json.loads(row.content)["question"] for row in rows] == ["What is 1?", "What is 2?"]
+    assert rows[0].origin == {
+        "kind": "evaluation", "job_id": made.job.job_id, "row": 2, "trace_id": f"{1:032x}"
+    }  # fmt: skip
+    assert f"/evaluations/{made.job.job_id}/rows/2/" in text(web, "/datasets/bad/rows/1/")
+    again = web.post(path, {"which": "low", "below": "0.5", "into": "bad"})
+    assert again.status_code == 422 and "in it already" in again.content.decode()
+    assert Dataset.objects.get(dataset_id="bad").row_count == 2
+
+
+def test_rows_with_a_verdict_can_be_meant(web: Client, bench: Benchmark) -> None:
+    made = runs.evaluation(["A", "B", "B", "C"], functions=["judge"])
+
+    page = text(web, f"/evaluations/{made.job.job_id}/keep/?which=judge%3DB")
+
+    assert "judge said B" in page and "2 rows" in page and "What is 2?" in page
+
+
+def test_a_reader_sees_no_ways_to_change_anything(reader: Client, bench: Benchmark) -> None:
+    made = runs.evaluation([1.0, 0.0], status=Status.CANCELLED)
+    pages = [text(reader, path) for path in ("/benchmarks/", "/benchmarks/bench/", f"/evaluations/{made.job.job_id}/")]
+
+    for name in ("new-benchmark", "run-benchmark", "delete-benchmark", "run-again", "keep-rows"):
+        assert not any(f'data-ui="{name}"' in page for page in pages)
+    for path in ("/benchmarks/new/", "/evaluations/new/", f"/evaluations/{made.job.job_id}/keep/"):
+        assert reader.get(path).status_code == 403
+    for path in ("again", "cancel"):
+        assert reader.post(f"/evaluations/{made.job.job_id}/{path}/").status_code == 403
+    assert reader.post("/benchmarks/bench/delete/").status_code == 403
+
+
+@pytest.mark.parametrize("name", ["benchmark", "scoringfunction", "evaluation", "evaluatedrow"])
+def test_the_admin_shows_and_does_not_change(client: Client, bench: Benchmark, admin: Any, name: str) -> None:
+    runs.evaluation([1.0])
+    client.force_login(build.user("admin", username="root"))
+
+    page = text(client, f"/admin/evals/{name}/")
+
+    assert f"/admin/evals/{name}/add/" not in page
