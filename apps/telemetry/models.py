@@ -47,7 +47,7 @@ class Resource(models.Model):
 
 
 class Trace(models.Model):
-    """One request or run, summed up over its spans. ``end_ns`` is null while the root span is open.
+    """One request or run, summed up over its spans. ``end_ns`` is null while its root, or the first span, is open.
 
     ``root_span_id`` is empty while no root is known: none came yet, or it belongs to a program that sends none.
     """

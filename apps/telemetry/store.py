@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from apps.core.fields import json_text
 from apps.telemetry import known, summing
@@ -23,6 +24,7 @@ SPAN_COLUMNS = (
     "trace_id", "span_id", "parent_span_id", "name", "kind", "status", "start_ns", "end_ns", "input_tokens",
     "output_tokens", *HOT, "otel_kind", "scope", "resource_id", "message", "attributes", "events", "links",
 )  # fmt: skip
+KNOWN = ("trace_id", "span_id", "name", "kind", "status", "start_ns", "end_ns", "input_tokens", "output_tokens")
 ATTRIBUTE_COLUMNS = ("key_id", "kind", "text", "number", "start_ns", "trace_id", "span_id")
 
 
@@ -32,18 +34,6 @@ class Saved:
 
     new: list[str] = field(default_factory=list)
     changed: dict[str, list[int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A span that is there already."""
-
-    pk: int
-    kind: str
-    status: str
-    input_tokens: int | None
-    output_tokens: int | None
-    is_settled: bool  # it has ended and has a name: what comes again is the same
 
 
 def save(records: Sequence[SpanRecord]) -> Saved:
@@ -101,7 +91,7 @@ def _locked(ids: Sequence[str]) -> dict[str, Trace]:
 
 def _apart(
     records: list[SpanRecord], traces: dict[str, Trace], new: set[str]
-) -> tuple[list[SpanRecord], list[tuple[SpanRecord, _Stored]]]:
+) -> tuple[list[SpanRecord], list[tuple[SpanRecord, Span]]]:
     """Return the spans that are not there yet, and those that take the place of one that is."""
     stored = _stored([record for record in records if record.trace_id not in new], traces)
     fresh, again = [], []
@@ -109,22 +99,25 @@ def _apart(
         old = stored.get(_spot(record, traces))
         if old is None:
             fresh.append(record)
-        elif record.replaces or (not old.is_settled and record.end_ns is not None):
+        elif record.replaces or (not _is_settled(old) and record.end_ns is not None):
             again.append((record, old))
     return fresh, again
 
 
-def _stored(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[Spot, _Stored]:
-    found: dict[Spot, _Stored] = {}
-    columns = ("trace_id", "span_id", "pk", "kind", "status", "input_tokens", "output_tokens", "end_ns", "name")
+def _stored(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[Spot, Span]:
+    """Return the spans that are there already, without what they hold."""
+    found: dict[Spot, Span] = {}
     for some in chunked(records, ASKED):
         spans = Span.objects.order_by().filter(
             trace__in={traces[record.trace_id].pk for record in some}, span_id__in={record.span_id for record in some}
         )
-        for trace, span_id, pk, kind, status, tokens_in, tokens_out, end_ns, name in spans.values_list(*columns):
-            settled = end_ns is not None and bool(name)
-            found[trace, span_id] = _Stored(pk, kind, status, tokens_in, tokens_out, settled)
+        found |= {(span.trace_id, span.span_id): span for span in spans.only(*KNOWN)}
     return found
+
+
+def _is_settled(span: Span) -> bool:
+    """Return whether it has ended and has a name: what comes again is the same."""
+    return span.end_ns is not None and bool(span.name)
 
 
 def _spot(record: SpanRecord, traces: dict[str, Trace]) -> Spot:
@@ -138,7 +131,7 @@ def _insert_spans(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[S
     return {(trace, span_id): pk for trace, span_id, pk in stored}
 
 
-def _replace_spans(again: list[tuple[SpanRecord, _Stored]], traces: dict[str, Trace]) -> None:
+def _replace_spans(again: list[tuple[SpanRecord, Span]], traces: dict[str, Trace]) -> None:
     if not again:
         return
     resources = known.resources([record.resource for record, _ in again])
@@ -173,21 +166,29 @@ def _insert_attributes(records: list[SpanRecord], traces: dict[str, Trace], pks:
 
 
 def _sum_up(
-    fresh: list[SpanRecord], again: list[tuple[SpanRecord, _Stored]], traces: dict[str, Trace], new: set[str]
+    fresh: list[SpanRecord], again: list[tuple[SpanRecord, Span]], traces: dict[str, Trace], new: set[str]
 ) -> None:
     """Count into traces that were there before what came now."""
-    touched = set()
-    for record in fresh:
-        if record.trace_id not in new:
-            summing.add(traces[record.trace_id], record)
-            touched.add(record.trace_id)
-    for record, old in again:
-        trace = traces[record.trace_id]
-        summing.take_back(trace, old.status, old.input_tokens, old.output_tokens, old.kind)
-        summing.add(trace, record)
-        touched.add(record.trace_id)
-    rows = [(*summing.values_of(traces[trace_id])[1:], traces[trace_id].pk) for trace_id in sorted(touched)]
-    update(Trace, summing.COLUMNS, rows)
+    counted = [*((record, None) for record in fresh if record.trace_id not in new), *again]
+    touched = {trace_id: traces[trace_id] for trace_id in sorted({record.trace_id for record, _ in counted})}
+    were_open = {trace.pk for trace in touched.values() if summing.is_open(trace)}
+    for record, old in counted:
+        if old is not None:
+            summing.take_back(traces[record.trace_id], old)
+        summing.add(traces[record.trace_id], record)
+    ends = _last_ends([trace.pk for trace in touched.values() if trace.pk in were_open and not summing.is_open(trace)])
+    for trace in touched.values():
+        trace.end_ns = None if summing.is_open(trace) else ends.get(trace.pk, trace.end_ns)
+    update(Trace, summing.COLUMNS, [(*summing.values_of(trace)[1:], trace.pk) for trace in touched.values()])
+
+
+def _last_ends(traces: list[int]) -> dict[int, int]:
+    """Return the end of the last span of each trace that is open no more: while it was, nobody kept it."""
+    ends: dict[int, int] = {}
+    for some in chunked(traces, ASKED):
+        rows = Span.objects.order_by().filter(trace__in=some, end_ns__isnull=False).values("trace")
+        ends |= dict(rows.annotate(last=Max("end_ns")).values_list("trace", "last"))
+    return ends
 
 
 def _saved(new: set[str], records: list[SpanRecord], traces: dict[str, Trace], pks: dict[Spot, int]) -> Saved:

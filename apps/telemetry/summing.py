@@ -1,7 +1,7 @@
 """A trace summed up over its spans, one span at a time, in any order.
 
-The root span gives the trace its name, kind and status; while none is known the span that began first does. A trace
-is open, without an end, while its root is.
+Its head gives the trace its name, kind and status: the root span, or while none is known the span that began first. A
+trace is open, without an end, while its head is; then it ends with the last of its spans.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.telemetry.bulk import clean
-from apps.telemetry.models import Kind, Trace
+from apps.telemetry.models import Kind, Span, Status, Trace
 from apps.telemetry.records import HOT, SpanRecord, input_of, output_of
 
 COLUMNS = (
@@ -26,7 +26,14 @@ def begun(records: list[SpanRecord]) -> Trace:
     trace = Trace(trace_id=first.trace_id, start_ns=first.start_ns, expires_s=0, span_count=0)
     for record in records:
         add(trace, record)
+    if is_open(trace):
+        trace.end_ns = None
     return trace
+
+
+def is_open(trace: Trace) -> bool:
+    """Return whether the trace's head has not ended."""
+    return trace.status == Status.OPEN
 
 
 def values_of(trace: Trace) -> tuple[Any, ...]:
@@ -35,16 +42,17 @@ def values_of(trace: Trace) -> tuple[Any, ...]:
 
 
 def add(trace: Trace, record: SpanRecord) -> None:
-    """Count a span into its trace."""
+    """Count a span into its trace, which may be open afterwards: then its end is not its end yet."""
     kind = record.kind
     is_root = not record.parent_span_id and trace.root_span_id in ("", record.span_id)
     if is_root or (not trace.root_span_id and (not trace.name or record.start_ns < trace.start_ns)):
         trace.root_span_id = record.span_id if is_root else ""
         trace.name, trace.kind, trace.status = clean(record.name)[:255], str(kind), record.status
     trace.span_count += 1
-    trace.error_count += record.status == "error"
+    trace.error_count += record.status == Status.ERROR
     trace.start_ns = min(trace.start_ns, record.start_ns)
-    _end(trace, record, is_root=is_root)
+    if record.end_ns is not None:
+        trace.end_ns = max(trace.end_ns or 0, record.end_ns)
     if kind == Kind.INFERENCE:
         _count_tokens(trace, record.tokens("input"), record.tokens("output"))
         trace.model = trace.model or clean(record.model)
@@ -53,23 +61,14 @@ def add(trace: Trace, record: SpanRecord) -> None:
     trace.expires_s = max(trace.expires_s, min(record.start_ns // NS + ttl_s, 2**62))
 
 
-def take_back(trace: Trace, status: str, input_tokens: int | None, output_tokens: int | None, kind: str) -> None:
+def take_back(trace: Trace, old: Span) -> None:
     """Uncount a span that is about to be counted anew, as it stood before."""
     trace.span_count -= 1
-    trace.error_count -= status == "error"
-    if kind == Kind.INFERENCE:
-        _count_tokens(trace, -input_tokens if input_tokens else None, -output_tokens if output_tokens else None)
-
-
-def _end(trace: Trace, record: SpanRecord, *, is_root: bool) -> None:
-    if is_root and record.end_ns is None:
-        trace.end_ns = None
-    elif record.end_ns is not None and (is_root or not _is_open(trace)):
-        trace.end_ns = max(trace.end_ns or 0, record.end_ns)
-
-
-def _is_open(trace: Trace) -> bool:
-    return bool(trace.root_span_id) and trace.status == "" and trace.end_ns is None
+    trace.error_count -= old.status == Status.ERROR
+    if old.kind == Kind.INFERENCE:
+        _count_tokens(trace, -(old.input_tokens or 0) or None, -(old.output_tokens or 0) or None)
+    if not trace.root_span_id and old.start_ns == trace.start_ns:
+        trace.name = ""  # it was the head, and is so again
 
 
 def _count_tokens(trace: Trace, input_tokens: int | None, output_tokens: int | None) -> None:
