@@ -10,7 +10,7 @@ class TelemetryConfig(AppConfig):
     label = "telemetry"
 
     def ready(self) -> None:
-        """Make the topics of traces and metrics watchable."""
+        """Make the topics of traces watchable."""
         from apps.telemetry import live
 
         live.register()

@@ -16,6 +16,7 @@ def record_of(span: ReadableSpan) -> SpanRecord:
     """Return a span of this process, ended or open, as it is stored."""
     context, status = span.context, span.status
     assert context is not None and span.start_time is not None
+    end_ns = span.end_time  # read once: an open span may end meanwhile
     has_failed = status.status_code is StatusCode.ERROR
     ttl_s = int(settings.TELEMETRY_DAYS * 86_400)
     attributes = _plain(span.attributes) | {TTL: ttl_s}
@@ -27,8 +28,8 @@ def record_of(span: ReadableSpan) -> SpanRecord:
         parent_span_id=format(span.parent.span_id, "016x") if span.parent else "",
         name=span.name,
         start_ns=span.start_time,
-        end_ns=span.end_time,
-        status="" if span.end_time is None else "error" if has_failed else "ok",
+        end_ns=end_ns,
+        status="" if end_ns is None else "error" if has_failed else "ok",
         message=cut(status.description or "") if has_failed else "",
         attributes=attributes,
         events=[

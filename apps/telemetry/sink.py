@@ -25,6 +25,7 @@ BATCH = 256
 KEPT = 50_000  # spans in memory while the store takes none; beyond it the oldest go, and are counted
 KEPT_CHARS = 64_000_000  # and so much text of theirs
 RETRY_S = 2.0
+AWAY = (InterfaceError, OperationalError)  # a full disk, a lock, a server that is away: what waits is kept
 
 
 class _Ended:
@@ -135,27 +136,36 @@ class StoreSpans(SpanProcessor):
         while self._batch or (batch := self._next()):
             self._batch = self._batch or batch
             try:
-                self._write(self._batch)
-            except (InterfaceError, OperationalError):  # a full disk, a lock, a server that is away: what waits is kept
+                self._write_batch()
+            except AWAY:
                 log.warning("%d spans wait for the database", len(self._ended) + len(self._batch), exc_info=True)
                 connection.close()
                 return False
-            except Exception:
-                log.exception("a batch of %d spans could not be stored; each is tried alone", len(self._batch))
-                self._write_each()
-            self._batch = []
         if self._ended.dropped:
             log.error("%d spans were dropped while the database took none", self._ended.dropped)
             self._ended.dropped = 0
         return True
 
-    def _write_each(self) -> None:
-        """Store what can be stored of a batch that cannot: one span that no column takes must not cost the others."""
-        for record in self._batch:
-            try:
-                self._write([record])
-            except Exception:
-                log.exception("the span %s of trace %s is lost", record.span_id, record.trace_id)
+    def _write_batch(self) -> None:
+        """Store the batch, or what can be stored of it: one span that no column takes must not cost the others."""
+        try:
+            self._write(self._batch)
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("a batch of %d spans could not be stored; each is tried alone", len(self._batch))
+            while self._batch:
+                self._write_alone(self._batch[0])
+                self._batch = self._batch[1:]
+        self._batch = []
+
+    def _write_alone(self, record: SpanRecord) -> None:
+        try:
+            self._write([record])
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("the span %s of trace %s is lost", record.span_id, record.trace_id)
 
     def _next(self) -> list[SpanRecord]:
         """Return the next spans to store: those that ended, and those open for a while, each of these once."""
@@ -163,7 +173,9 @@ class StoreSpans(SpanProcessor):
         self._told -= {span.context.span_id for span in ended if span.context}
         still_open = self._untold()
         self._told |= still_open.keys()
-        return [record_of(span) for span in (*still_open.values(), *ended)]
+        opened = map(record_of, still_open.values())
+        # One that ended while it was looked at comes again as ended: what is counted in it must be counted once.
+        return [*(record for record in opened if record.end_ns is None), *map(record_of, ended)]
 
     def _untold(self) -> dict[int, Span]:
         """Return the spans that are open for a while and not stored yet."""

@@ -155,6 +155,49 @@ def test_a_span_that_cannot_be_stored_costs_no_other(tracer: Any, processor: Sto
     assert [record.name for record in kept.records] == ["before", "after"]
 
 
+def test_a_store_that_goes_away_while_spans_are_tried_alone_loses_none(
+    tracer: Any, processor: StoreSpans, kept: Kept
+) -> None:
+    def write(records: list[SpanRecord]) -> None:
+        if any(record.name == "lost" for record in records):
+            kept.is_away = len(records) == 1  # from the next one on
+            raise DataError("no column takes it")
+        kept(records)
+
+    processor._write = write
+    with processor._one_drain:
+        for name in ("before", "lost", "after"):
+            tracer.start_span(name).end()
+    assert processor.force_flush() is False
+
+    processor._write = kept
+    kept.is_away = False
+
+    assert processor.force_flush() is True
+    assert [record.name for record in kept.records] == ["before", "after"]
+
+
+def test_a_span_that_ends_while_it_is_looked_at_comes_once(
+    tracer: Any, processor: StoreSpans, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "OPEN_AFTER_S", 0)
+    look = processor._untold
+
+    def ending() -> dict[int, Any]:
+        found = look()
+        for span in found.values():
+            span.end()
+        return found
+
+    with processor._one_drain:
+        tracer.start_span("quick")
+        monkeypatch.setattr(processor, "_untold", ending)
+        processor._drain()
+    processor.force_flush()
+
+    assert [(record.name, record.status) for record in kept.records] == [("quick", "ok")]
+
+
 def test_a_clean_stop_stores_what_is_left(kept: Kept) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(StoreSpans(kept))
