@@ -36,14 +36,13 @@ function mark() {
   for (const row of doc.querySelectorAll("#rows tbody tr")) if (row.id === `r${number}`) row.setAttribute("aria-selected", "true"); else row.removeAttribute("aria-selected");
 }
 doc.addEventListener("click", (event) => {
+  if (event.target.closest("[data-keep]")) return doc.getElementById("keep").showModal();  // htmx fills it
   if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   const link = event.target.closest("[data-row],[data-row-close]");
   if (link) {
     event.preventDefault();
     if (link.matches("[data-row]")) show(link.href, true).catch(() => location.assign(link.href)); else hide(link.href, true);
   }
-  const keep = event.target.closest("[data-keep]");
-  if (keep) doc.getElementById("keep").showModal();
 });
 addEventListener("popstate", () => { if (!doc.getElementById("panes")) return; if (at()) show(location.href, false).catch(() => location.reload()); else hide("", false); });
 doc.addEventListener("keydown", (event) => {

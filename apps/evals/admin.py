@@ -1,4 +1,4 @@
-"""Benchmarks, scoring functions, evaluations and their rows in the admin: to be read, found by key and never counted."""
+"""Benchmarks, scoring functions, evaluations and their rows in the admin: read by key, never counted."""
 
 from typing import Any
 

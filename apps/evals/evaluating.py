@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from apps.core.errors import ConsoleError
 from apps.evals import asked
 from apps.evals.candidates import Answer, Ask
+from apps.inference import spans
 
 tracer = trace.get_tracer("apps.evals")
 Json = dict[str, Any]
@@ -99,6 +100,7 @@ class Run:
 
     async def _result(self, position: int, text: str, span: Span) -> Result:
         row: Json = from_json(text)
+        spans.note(span, "input", asked.question_of(row))
         try:
             answer = await self._answer(row)
         except ConsoleError as error:

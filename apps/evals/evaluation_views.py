@@ -25,7 +25,7 @@ from apps.jobs.live import must_poll
 from apps.jobs.models import Job, Status
 
 Json = dict[str, Any]
-BAR_HEIGHT = 44
+BAR_HEIGHT = 40
 
 
 @require_GET
@@ -59,7 +59,7 @@ def evaluation_row(request: HttpRequest, job_id: str, number: int) -> HttpRespon
 
 def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None = None) -> Json:
     """Return what the page of an evaluation shows; the numbers of its topics are read before the rows."""
-    job = evaluation.job
+    job, query = evaluation.job, request.GET if query is None else query
     names = (job.topic, f"evaluation:{job.job_id}")
     numbers = [str(async_to_sync(topics.head)(name)) for name in names]
     evaluation.refresh_from_db(fields=["row_count", "failed_count", "aggregated", "spread"])
@@ -74,9 +74,9 @@ def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None
         "numbers": " ".join(numbers),
         "poll": must_poll(job),
         "tiles": tiles(evaluation),
-        "page": run_grid.page_of(evaluation, request.GET if query is None else query),
+        "page": run_grid.page_of(evaluation, query),
         "orders": run_grid.ORDERS.items(),
-        "here": request.GET.urlencode(),
+        "here": query.urlencode(),
         "retried_as": job.retries.order_by("-pk").first(),
         "can_run_again": rerun.can_run_again(evaluation),
         "has_benchmark": Benchmark.objects.filter(benchmark_id=evaluation.benchmark_id).exists(),

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 
+from apps.core import db, live
 from apps.datasets.models import Dataset, Row
 from apps.evals.models import Benchmark, Evaluation
 from apps.jobs.models import Job, Status
 from tests import build
-from tests.evals import runs
+from tests.evals import made
 
 
 @pytest.fixture
@@ -31,8 +33,8 @@ def reader(viewer: Any) -> Client:
 
 @pytest.fixture
 def bench(transactional_db: None) -> Benchmark:
-    runs.dataset()
-    return runs.benchmark()
+    made.dataset()
+    return made.benchmark()
 
 
 def text(client: Client, path: str, status: int = 200, **headers: str) -> str:
@@ -42,8 +44,8 @@ def text(client: Client, path: str, status: int = 200, **headers: str) -> str:
 
 
 def test_without_a_benchmark_one_is_made_of_a_dataset_in_one_step(web: Client) -> None:
-    runs.dataset()
-    runs.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
+    made.dataset()
+    made.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
 
     for path in ("/benchmarks/", "/evaluations/", "/evaluations/new/"):
         page = text(web, path)
@@ -55,7 +57,7 @@ def test_without_a_benchmark_one_is_made_of_a_dataset_in_one_step(web: Client) -
 
 
 def test_a_dataset_that_is_not_fit_is_refused_with_the_reason(web: Client) -> None:
-    runs.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
+    made.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
 
     assert "talk cannot be evaluated: it is for" in text(web, "/benchmarks/new/?dataset=talk")
     sent = {"benchmark_id": "b", "dataset_id": "talk", "scoring_functions": ["basic::equality"]}
@@ -64,7 +66,7 @@ def test_a_dataset_that_is_not_fit_is_refused_with_the_reason(web: Client) -> No
 
 
 def test_a_benchmark_is_made_by_the_form(web: Client) -> None:
-    runs.dataset()
+    made.dataset()
     sent = {
         "benchmark_id": "suite/a",
         "dataset_id": "qa",
@@ -75,9 +77,9 @@ def test_a_benchmark_is_made_by_the_form(web: Client) -> None:
     answer = web.post("/benchmarks/new/", sent)
 
     assert answer.headers["Location"] == "/benchmarks/suite/a/"
-    made = Benchmark.objects.get()
-    assert (made.dataset_id, made.scoring_functions) == ("qa", ["basic::equality", "basic::subset_of"])
-    assert made.metadata == {"owner": "ana"}
+    kept = Benchmark.objects.get()
+    assert (kept.dataset_id, kept.scoring_functions) == ("qa", ["basic::equality", "basic::subset_of"])
+    assert kept.metadata == {"owner": "ana"}
     page = text(web, "/benchmarks/suite/a/")
     assert "owner" in page and "Nobody was measured yet" in page
     again = web.post("/benchmarks/new/", sent)
@@ -87,13 +89,14 @@ def test_a_benchmark_is_made_by_the_form(web: Client) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"benchmark_id": ""}, "required"), ({"scoring_functions": []}, "required"), ({"metadata": "[1]"}, "JSON object"),
+        ({"benchmark_id": ""}, "required"), ({"scoring_functions": []}, "required"),
+        ({"metadata": "[1]"}, "JSON object"),
         ({"metadata": "{"}, "not JSON"), ({"benchmark_id": "a?b"}, "no &#x27;?&#x27;"),
         ({"scoring_functions": ["basic::nothing"]}, "not one of the available"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_beside_its_field(web: Client, wrong: dict[str, Any], words: str) -> None:
-    runs.dataset()
+    made.dataset()
     sent = {"benchmark_id": "b", "dataset_id": "qa", "scoring_functions": ["basic::equality"], "metadata": ""} | wrong
 
     answer = web.post("/benchmarks/new/", sent)
@@ -110,8 +113,8 @@ def test_a_copy_begins_with_the_content_of_the_other(web: Client, bench: Benchma
 
 
 def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench: Benchmark) -> None:
-    runs.evaluation([1.0])
-    runs.evaluation([1.0], candidate="busy", status=Status.SCHEDULED)
+    made.evaluation([1.0])
+    made.evaluation([1.0], candidate="busy", status=Status.SCHEDULED)
 
     page = text(web, "/benchmarks/bench/delete/")
     assert "What runs is cancelled: busy." in page and "1 ended evaluation can still be read." in page
@@ -125,9 +128,9 @@ def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench:
 
 
 def test_the_leaderboard_ranks_by_the_newest_score_and_tells_the_change(web: Client, bench: Benchmark) -> None:
-    runs.evaluation([0.0, 0.0, 1.0, 1.0], candidate="ana")
-    runs.evaluation([1.0, 1.0, 1.0, 1.0], candidate="bob")
-    runs.evaluation([1.0, 1.0, 1.0, 0.0], candidate="ana")
+    made.evaluation([0.0, 0.0, 1.0, 1.0], candidate="ana")
+    made.evaluation([1.0, 1.0, 1.0, 1.0], candidate="bob")
+    made.evaluation([1.0, 1.0, 1.0, 0.0], candidate="ana")
 
     page = text(web, "/benchmarks/bench/")
 
@@ -143,7 +146,7 @@ def test_the_page_of_a_benchmark_costs_the_same_for_many_runs(
     web: Client, bench: Benchmark, django_assert_max_num_queries: Any
 ) -> None:
     for at in range(30):
-        runs.evaluation([1.0, 0.0], candidate=f"model-{at % 7}")
+        made.evaluation([1.0, 0.0], candidate=f"model-{at % 7}")
 
     with django_assert_max_num_queries(15):
         text(web, "/benchmarks/bench/")
@@ -155,7 +158,7 @@ def test_the_page_of_a_benchmark_costs_the_same_for_many_runs(
 
 def test_the_list_of_evaluations_is_filtered_and_paged(web: Client, bench: Benchmark) -> None:
     for at in range(55):
-        runs.evaluation([1.0], candidate=f"model-{at}", status=Status.FAILED if at == 3 else Status.COMPLETED)
+        made.evaluation([1.0], candidate=f"model-{at}", status=Status.FAILED if at == 3 else Status.COMPLETED)
 
     page = text(web, "/evaluations/")
     assert page.count('data-ui="run-row"') == 50 and 'data-ui="older"' in page
@@ -204,9 +207,9 @@ def test_a_run_with_bad_values_starts_nothing(
 
 
 def test_parameters_are_asked_for_only_where_the_function_takes_them(web: Client, model: str) -> None:
-    runs.dataset()
-    runs.benchmark("plain", "qa", "basic::equality")
-    runs.benchmark("judged", "qa", "llm-as-judge::base", "basic::regex_parser_math_response", "braintrust::factuality")
+    made.dataset()
+    made.benchmark("plain", "qa", "basic::equality")
+    made.benchmark("judged", "qa", "llm-as-judge::base", "basic::regex_parser_math_response", "braintrust::factuality")
 
     plain = text(web, "/evaluations/new/?benchmark=plain")
     assert "judge_model" not in plain and "regexes" not in plain
@@ -227,8 +230,8 @@ def test_parameters_are_asked_for_only_where_the_function_takes_them(web: Client
 
 
 def test_the_estimate_counts_calls_of_candidates_and_judges(web: Client, model: str) -> None:
-    runs.dataset()
-    runs.benchmark("judged", "qa", "basic::equality", "braintrust::factuality")
+    made.dataset()
+    made.benchmark("judged", "qa", "basic::equality", "braintrust::factuality")
 
     sent = {"models": [model], "num_examples": "5", "times": "2"}
     page = web.post("/evaluations/estimate/?benchmark=judged", sent).content.decode()
@@ -237,8 +240,8 @@ def test_the_estimate_counts_calls_of_candidates_and_judges(web: Client, model: 
 
 
 def test_three_rows_are_tried_without_keeping_anything(web: Client, model: str) -> None:
-    runs.dataset("qa", [{"question": "yes", "answer": "yes"}, {"question": "no", "answer": "other"}] * 3)
-    runs.benchmark()
+    made.dataset("qa", [{"question": "yes", "answer": "yes"}, {"question": "no", "answer": "other"}] * 3)
+    made.benchmark()
 
     page = web.post("/evaluations/new/?benchmark=bench", {"models": [model], "act": "try"}).content.decode()
 
@@ -251,20 +254,20 @@ def test_three_rows_are_tried_without_keeping_anything(web: Client, model: str) 
 
 
 def test_an_evaluation_shows_its_numbers_and_rows(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 0.0, "!the model is away", 1.0])
+    one = made.evaluation([1.0, 0.0, "!the model is away", 1.0])
 
-    page = text(web, f"/evaluations/{made.job.job_id}/")
+    page = text(web, f"/evaluations/{one.job.job_id}/")
 
     assert 'data-ui="tile-value">0.50<' in page and "2 of 4" in page
     assert "0: 1 row, 1: 2 rows" in page
     assert page.count('data-ui="row"') == 4 and "the model is away" in page
     assert "/traces/00000000000000000000000000000001/" in page
-    assert f"/v1alpha/eval/benchmarks/bench/jobs/{made.job.job_id}/result" in page
+    assert f"/v1alpha/eval/benchmarks/bench/jobs/{one.job.job_id}/result" in page
 
 
 def test_failures_come_first_when_asked_and_words_filter(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 0.0, "!away", 0.5])
-    path = f"/evaluations/{made.job.job_id}/"
+    one = made.evaluation([1.0, 0.0, "!away", 0.5])
+    path = f"/evaluations/{one.job.job_id}/"
 
     def order(query: str) -> list[str]:
         page = text(web, path + query)
@@ -281,8 +284,8 @@ def test_failures_come_first_when_asked_and_words_filter(web: Client, bench: Ben
 def test_ten_thousand_rows_are_paged_quickly(
     web: Client, bench: Benchmark, by: str, django_assert_max_num_queries: Any
 ) -> None:
-    made = runs.evaluation([float(at % 3 == 0) for at in range(10_000)])
-    path, seen = f"/evaluations/{made.job.job_id}/", []
+    one = made.evaluation([float(at % 3 == 0) for at in range(10_000)])
+    path, seen = f"/evaluations/{one.job.job_id}/", []
 
     query = f"?by={by}"
     for _ in range(3):
@@ -303,24 +306,24 @@ def test_ten_thousand_rows_are_paged_quickly(
 
 
 def test_a_row_is_shown_in_full_with_what_differs(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 0.0])
+    one = made.evaluation([1.0, 0.0])
 
-    part = text(web, f"/evaluations/{made.job.job_id}/rows/2/", **{"HX-Request": "true"})
+    part = text(web, f"/evaluations/{one.job.job_id}/rows/2/", **{"HX-Request": "true"})
 
     assert part.startswith("<aside") and "What is 1?" in part
     assert "It is 1<ins> of them</ins>" in part
     assert "/rows/1/" in part and "/rows/3/" not in part
-    whole = text(web, f"/evaluations/{made.job.job_id}/rows/2/")
+    whole = text(web, f"/evaluations/{one.job.job_id}/rows/2/")
     assert 'data-ui="row-drawer"' in whole and whole.count('data-ui="row"') == 2
-    text(web, f"/evaluations/{made.job.job_id}/rows/3/", 404)
+    text(web, f"/evaluations/{one.job.job_id}/rows/3/", 404)
     text(web, "/evaluations/nonsense/", 404)
 
 
 def test_a_stopped_run_is_marked_and_its_sums_speak_of_its_rows(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 1.0, 0.0], status=Status.CANCELLED, row_total=10)
-    Evaluation.objects.filter(pk=made.pk).update(aggregated={}, spread={})
+    one = made.evaluation([1.0, 1.0, 0.0], status=Status.CANCELLED, row_total=10)
+    Evaluation.objects.filter(pk=one.pk).update(aggregated={}, spread={})
 
-    page = text(web, f"/evaluations/{made.job.job_id}/")
+    page = text(web, f"/evaluations/{one.job.job_id}/")
 
     assert "Stopped after 3 of 10 rows" in page and "2 of 3" in page
     assert Evaluation.objects.get().spread["rows"] == 3
@@ -329,26 +332,26 @@ def test_a_stopped_run_is_marked_and_its_sums_speak_of_its_rows(web: Client, ben
 
 def test_missing_and_failed_rows_run_again_as_a_new_evaluation(web: Client, bench: Benchmark) -> None:
     for status in (Status.CANCELLED, Status.COMPLETED):
-        made = runs.evaluation([1.0, "!away", 0.0], status=status, row_total=8)
+        one = made.evaluation([1.0, "!away", 0.0], status=status, row_total=8)
 
-        answer = web.post(f"/evaluations/{made.job.job_id}/again/")
+        answer = web.post(f"/evaluations/{one.job.job_id}/again/")
 
         fresh = Evaluation.objects.latest("id")
         assert answer.headers["Location"] == f"/evaluations/{fresh.job.job_id}/"
-        assert fresh.job.retry_of == made.job and fresh.job.status == Status.SCHEDULED
+        assert fresh.job.retry_of == one.job and fresh.job.status == Status.SCHEDULED
         assert list(fresh.rows.values_list("position", flat=True)) == [0, 2]
-        assert "went on as" in text(web, f"/evaluations/{made.job.job_id}/")
-        web.post(f"/evaluations/{made.job.job_id}/again/")
+        assert "went on as" in text(web, f"/evaluations/{one.job.job_id}/")
+        web.post(f"/evaluations/{one.job.job_id}/again/")
         assert Evaluation.objects.latest("id") == fresh
 
 
 def test_a_run_with_nothing_left_is_not_run_again(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 0.0])
+    one = made.evaluation([1.0, 0.0])
 
-    web.post(f"/evaluations/{made.job.job_id}/again/")
+    web.post(f"/evaluations/{one.job.job_id}/again/")
 
     assert Evaluation.objects.count() == Job.objects.count() == 1
-    assert "run-again" not in text(web, f"/evaluations/{made.job.job_id}/")
+    assert "run-again" not in text(web, f"/evaluations/{one.job.job_id}/")
 
 
 def test_a_job_without_an_evaluation_yet_leads_to_the_job(web: Client) -> None:
@@ -360,8 +363,8 @@ def test_a_job_without_an_evaluation_yet_leads_to_the_job(web: Client) -> None:
 
 
 def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, "!away"])
-    path = f"/evaluations/{made.job.job_id}/export/"
+    one = made.evaluation([1.0, "!away"])
+    path = f"/evaluations/{one.job.job_id}/export/"
 
     table = list(csv.DictReader(io.StringIO(b"".join(web.get(path + "csv/").streaming_content).decode())))
     lines = [json.loads(line) for line in b"".join(web.get(path + "jsonl/").streaming_content).splitlines()]
@@ -373,8 +376,8 @@ def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
 
 
 def test_failing_rows_go_to_a_dataset_once_and_lead_back(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 0.0, "!away", 1.0])
-    path = f"/evaluations/{made.job.job_id}/keep/"
+    one = made.evaluation([1.0, 0.0, "!away", 1.0])
+    path = f"/evaluations/{one.job.job_id}/keep/"
     page = text(web, path)
     assert "2 rows" in page and "What is 1?" in page and "post-training" not in page
 
@@ -383,40 +386,69 @@ def test_failing_rows_go_to_a_dataset_once_and_lead_back(web: Client, bench: Ben
     rows = list(Row.objects.filter(dataset__dataset_id="bad").order_by("position"))
     assert [json.loads(row.content)["question"] for row in rows] == ["What is 1?", "What is 2?"]
     assert rows[0].origin == {
-        "kind": "evaluation", "job_id": made.job.job_id, "row": 2, "trace_id": f"{1:032x}"
+        "kind": "evaluation", "job_id": one.job.job_id, "row": 2, "trace_id": f"{1:032x}"
     }  # fmt: skip
-    assert f"/evaluations/{made.job.job_id}/rows/2/" in text(web, "/datasets/bad/rows/1/")
+    assert f"/evaluations/{one.job.job_id}/rows/2/" in text(web, "/datasets/bad/rows/1/")
     again = web.post(path, {"which": "low", "below": "0.5", "into": "bad"})
     assert again.status_code == 422 and "in it already" in again.content.decode()
     assert Dataset.objects.get(dataset_id="bad").row_count == 2
 
 
 def test_rows_with_a_verdict_can_be_meant(web: Client, bench: Benchmark) -> None:
-    made = runs.evaluation(["A", "B", "B", "C"], functions=["judge"])
+    one = made.evaluation(["A", "B", "B", "C"], functions=["judge"])
 
-    page = text(web, f"/evaluations/{made.job.job_id}/keep/?which=judge%3DB")
+    page = text(web, f"/evaluations/{one.job.job_id}/keep/?which=judge%3DB")
 
     assert "judge said B" in page and "2 rows" in page and "What is 2?" in page
 
 
 def test_a_reader_sees_no_ways_to_change_anything(reader: Client, bench: Benchmark) -> None:
-    made = runs.evaluation([1.0, 0.0], status=Status.CANCELLED)
-    pages = [text(reader, path) for path in ("/benchmarks/", "/benchmarks/bench/", f"/evaluations/{made.job.job_id}/")]
+    one = made.evaluation([1.0, 0.0], status=Status.CANCELLED)
+    pages = [text(reader, path) for path in ("/benchmarks/", "/benchmarks/bench/", f"/evaluations/{one.job.job_id}/")]
 
     for name in ("new-benchmark", "run-benchmark", "delete-benchmark", "run-again", "keep-rows"):
         assert not any(f'data-ui="{name}"' in page for page in pages)
-    for path in ("/benchmarks/new/", "/evaluations/new/", f"/evaluations/{made.job.job_id}/keep/"):
+    for path in ("/benchmarks/new/", "/evaluations/new/", f"/evaluations/{one.job.job_id}/keep/"):
         assert reader.get(path).status_code == 403
     for path in ("again", "cancel"):
-        assert reader.post(f"/evaluations/{made.job.job_id}/{path}/").status_code == 403
+        assert reader.post(f"/evaluations/{one.job.job_id}/{path}/").status_code == 403
     assert reader.post("/benchmarks/bench/delete/").status_code == 403
 
 
 @pytest.mark.parametrize("name", ["benchmark", "scoringfunction", "evaluation", "evaluatedrow"])
 def test_the_admin_shows_and_does_not_change(client: Client, bench: Benchmark, admin: Any, name: str) -> None:
-    runs.evaluation([1.0])
+    made.evaluation([1.0])
     client.force_login(build.user("admin", username="root"))
 
     page = text(client, f"/admin/evals/{name}/")
 
     assert f"/admin/evals/{name}/add/" not in page
+
+
+def test_a_job_of_another_process_is_polled(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0], status=Status.IN_PROGRESS)
+    Job.objects.filter(pk=one.job.pk).update(worker="elsewhere:1")
+
+    page = text(web, f"/evaluations/{one.job.job_id}/")
+    assert f'hx-get="/evaluations/{one.job.job_id}/" hx-trigger="every 2s"' in page
+
+    Job.objects.filter(pk=one.job.pk).update(status=Status.COMPLETED)
+    assert 'hx-trigger="every 2s"' not in text(web, f"/evaluations/{one.job.job_id}/")
+
+
+async def test_watchers_hear_of_rows_and_strangers_do_not(people: dict[str, Any]) -> None:
+    def make() -> str:
+        made.dataset()
+        made.benchmark()
+        return str(made.evaluation([1.0]).job.job_id)
+
+    topic = f"evaluation:{await db.write(make)}"
+    kind = live.kind_of(topic)
+    assert kind is not None
+
+    frames = await kind.frames(topic, 1, {"event_type": "rows_evaluated", "positions": [0, 1]})
+
+    assert frames == [{"k": "state", "v": {"event_type": "rows_evaluated", "rows": 2}}]
+    assert await kind.may_watch(people["viewer"], topic)
+    assert not await kind.may_watch(AnonymousUser(), topic)
+    assert not await kind.may_watch(people["viewer"], "evaluation:nothing")

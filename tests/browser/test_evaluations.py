@@ -1,0 +1,217 @@
+"""Checks B and E: benchmarks and evaluations as they are, live, and true after leaving."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tab
+from tests.browser.rooms import is_live, ui
+from tests.processes import Console
+from tests.program import Program
+
+# The stand-in for a model says what a question asks it to.
+ROWS = [{"question": f"say:It is {n}", "answer": f"It is {n}" if n % 3 else f"It is {n + 1}"} for n in range(12)]
+SLOW = "openai/fake-i1500-n3"
+
+
+def register(program: Program, name: str, rows: list[dict[str, str]], *functions: str) -> str:
+    """Make a dataset and a benchmark on it; return the benchmark's id."""
+    source = {"type": "rows", "rows": rows}
+    body = {"purpose": "eval/question-answer", "dataset_id": f"{name}-rows", "source": source}
+    program.ok(program.http.post("/v1beta/datasets", json=body))
+    asked = {"benchmark_id": name, "dataset_id": f"{name}-rows"}
+    asked |= {"scoring_functions": list(functions or ("basic::equality", "basic::subset_of"))}  # type: ignore[dict-item]
+    program.ok(program.http.post("/v1alpha/eval/benchmarks", json=asked))
+    return name
+
+
+def start(program: Program, name: str, model: str = "openai/fake", **fields: Any) -> str:
+    """Start an evaluation by the API and return its job's id."""
+    candidate = {"type": "model", "model": model, "sampling_params": {"strategy": {"type": "greedy"}}}
+    config = {"benchmark_config": {"eval_candidate": candidate, "scoring_params": {}, **fields}}
+    job = program.ok(program.http.post(f"/v1alpha/eval/benchmarks/{name}/jobs", json=config))
+    return str(job["job_id"])
+
+
+def status(program: Program, name: str, job_id: str) -> str:
+    return str(program.read(f"/v1alpha/eval/benchmarks/{name}/jobs/{job_id}")["status"])
+
+
+def ended(program: Program, name: str, job_id: str, seconds: float = 30) -> str:
+    """Return how a job ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (now := status(program, name, job_id)) in ("completed", "failed", "cancelled"):
+            return now
+        time.sleep(0.1)
+    raise AssertionError(f"the job is {now}")
+
+
+def has_state(page: Page, state: str, **options: Any) -> None:
+    """Wait until the evaluation that is open is in a state."""
+    expect(ui(page, "evaluation")).to_have_attribute("data-state", state, **options)
+
+
+def test_B1_a_benchmark_made_by_the_form_is_told_by_the_api(tabs: Callable[..., Tab], console: Console) -> None:
+    program = Program(console)
+    source = {"type": "rows", "rows": ROWS}
+    body = {"purpose": "eval/question-answer", "dataset_id": "b1-rows", "source": source}
+    program.ok(program.http.post("/v1beta/datasets", json=body))
+    tab = tabs(console)
+    page = tab.open("/datasets/b1-rows/")
+    ui(page, "make-benchmark").click()
+    expect(ui(page, "field-dataset_id")).to_have_value("b1-rows")
+    ui(page, "field-benchmark_id").fill("b1 suite")
+    page.get_by_label("basic::subset_of").uncheck()
+    page.get_by_label("basic::docvqa").check()
+    page.get_by_text("Metadata", exact=True).click()
+    ui(page, "field-metadata").fill('{"owner": "support", "tags": [1, 2]}')
+    tab.audit("benchmark-new")
+    ui(page, "register-benchmark").click()
+
+    expect(ui(page, "benchmark-name")).to_have_text("b1 suite")
+    told = program.read("/v1alpha/eval/benchmarks/b1 suite")
+    assert told == {
+        "identifier": "b1 suite", "provider_resource_id": "b1 suite", "provider_id": "stack-console",
+        "type": "benchmark", "dataset_id": "b1-rows", "scoring_functions": ["basic::equality", "basic::docvqa"],
+        "metadata": {"owner": "support", "tags": [1, 2]},
+    }  # fmt: skip
+
+
+def test_E1_an_evaluation_is_started_left_and_found_as_far_as_it_is(tabs: Callable[..., Tab], console: Console) -> None:
+    program = Program(console)
+    name = register(program, "e1", ROWS * 8)
+    tab = tabs(console)
+    page = tab.open(f"/benchmarks/{name}/")
+    ui(page, "run-benchmark").click()
+    page.get_by_label("openai/fake", exact=True).check()
+    expect(ui(page, "estimate")).to_contain_text("96 calls")
+    ui(page, "try").click()
+    expect(ui(page, "tried-row")).to_have_count(3)
+    expect(ui(page, "tried-row").first).to_contain_text("It is 0")
+    tab.audit("evaluation-new")
+    page.get_by_label("openai/fake", exact=True).uncheck()
+    page.get_by_label(SLOW, exact=True).check()
+    ui(page, "start-evaluation").click()
+    has_state(page, "in_progress")
+    is_live(tab)
+    expect(ui(page, "row").first).to_be_visible()
+    seen = int(ui(page, "rows-done").inner_text())
+    assert 0 < seen < 96
+    path = page.url.removeprefix(console.url)
+    tab.audit("evaluation-running")
+
+    page = tab.open("/evaluations/")
+    tab.audit("evaluations")
+    page = tab.open(path)
+
+    again = int(ui(page, "rows-done").inner_text())
+    bar = page.locator("#job-progress progress")
+    assert seen <= again <= 96
+    if status(program, name, path.split("/")[2]) == "in_progress":
+        assert abs(float(bar.get_attribute("value") or 0) - again / 96) < 0.4
+    has_state(page, "completed", timeout=40_000)
+    expect(ui(page, "rows-done")).to_have_text("96")
+    expect(ui(page, "tile-value").first).to_have_text("0.67")
+    tab.audit("evaluation-completed")
+
+
+def test_E2_cancelling_stops_within_five_seconds_and_keeps_what_is_there(
+    tabs: Callable[..., Tab], console: Console
+) -> None:
+    program = Program(console)
+    name = register(program, "e2", ROWS * 20)
+    job_id = start(program, name, SLOW)
+    tab = tabs(console)
+    page = tab.open(f"/evaluations/{job_id}/")
+    expect(ui(page, "row").first).to_be_visible(timeout=15_000)
+
+    began = time.monotonic()
+    ui(page, "cancel").click()
+    has_state(page, "cancelled")
+    assert time.monotonic() - began <= 5
+
+    expect(ui(page, "partial")).to_contain_text("of 240 rows")
+    kept = int(ui(page, "rows-done").inner_text())
+    assert 0 < kept < 240
+    assert f"Stopped after {kept} of 240 rows" in ui(page, "partial").inner_text()
+    tab.audit("evaluation-cancelled")
+    ui(page, "run-again").click()
+    expect(page).not_to_have_url(f"{console.url}/evaluations/{job_id}/")
+    assert int(ui(page, "rows-done").inner_text()) >= kept
+    ui(page, "cancel").click()
+    has_state(page, "cancelled")
+
+
+def test_E4_a_row_leads_to_its_own_trace(tabs: Callable[..., Tab], console: Console) -> None:
+    program = Program(console)
+    name = register(program, "e4", ROWS)
+    job_id = start(program, name)
+    assert ended(program, name, job_id) == "completed"
+    tab = tabs(console)
+    page = tab.open(f"/evaluations/{job_id}/")
+
+    page.locator("#r5 [data-row]").click()
+    expect(ui(page, "row-drawer")).to_contain_text("Row 5")
+    expect(page).to_have_url(f"{console.url}/evaluations/{job_id}/rows/5/")
+    expect(ui(page, "diff")).to_contain_text("both are the same")
+    ui(page, "earlier-row").click()
+    expect(ui(page, "row-drawer")).to_contain_text("Row 4")
+    expect(ui(page, "diff").locator("del")).to_have_text("4")
+    expect(ui(page, "diff").locator("ins")).to_have_text("3")
+    tab.audit("evaluation-row")
+    page.keyboard.press("Escape")
+    expect(ui(page, "row-drawer")).to_have_count(0)
+    page.go_back()
+    expect(ui(page, "row-drawer")).to_contain_text("Row 4")
+
+    page.locator("#r5").get_by_label("Trace of row 5").click()
+    expect(page.get_by_role("treegrid")).to_contain_text("evaluate_row")
+    expect(page.get_by_role("region", name="Span details")).to_contain_text("say:It is 4")
+    page.get_by_role("link", name="Attributes").click()
+    expect(page.get_by_role("region", name="Span details")).to_contain_text(job_id)
+
+
+def test_E5_the_totals_equal_the_result_of_the_api(tabs: Callable[..., Tab], console: Console) -> None:
+    program = Program(console)
+    rows = [*ROWS, {"question": "fail:400", "answer": "nothing"}]
+    name = register(program, "e5", rows)
+    job_id = start(program, name)
+    assert ended(program, name, job_id) == "completed"
+    tab = tabs(console)
+    page = tab.open(f"/evaluations/{job_id}/")
+
+    result = program.read(f"/v1alpha/eval/benchmarks/{name}/jobs/{job_id}/result")
+    for function in ("basic::equality", "basic::subset_of"):
+        told = result["scores"][function]["aggregated_results"]["accuracy"]
+        tile = page.locator(f'[data-ui="tile"][data-name="{function}"]')
+        expect(ui(tile, "tile-value")).to_have_text(f"{told['accuracy']:.2f}")
+        expect(tile).to_contain_text(f"{told['num_correct']:g} of {told['num_total']}")
+    expect(ui(page, "row")).to_have_count(len(result["generations"]))
+    shown = [
+        float(text)
+        for text in page.locator('#rows tr td[data-l="equality"][data-ui="score"]').all_inner_texts()
+        if text != "–"
+    ]
+    rows_told = [row["score"] for row in result["scores"]["basic::equality"]["score_rows"]]
+    assert shown == [score for score in rows_told if score is not None]
+    expect(ui(page, "rows-failed")).to_have_text("1")
+
+    ui(page, "order-failures").click()
+    expect(ui(page, "row").first).to_contain_text("No answer")
+    ui(page, "keep-rows").click()
+    expect(ui(page, "keep-count")).to_contain_text("5 rows")
+    tab.audit("evaluation-keep")
+    ui(page, "field-name").fill("e5-failing")
+    ui(page, "keep-send").click()
+    expect(ui(page, "kept")).to_contain_text("5 rows")
+    kept = program.read("/v1beta/datasetio/iterrows/e5-failing")["data"]
+    assert [row["question"] for row in kept] == [
+        row["question"] for row, score in zip(rows, rows_told, strict=True) if not score
+    ]
+    tab.open(f"/benchmarks/{name}/")
+    tab.audit("benchmark")
+    tab.open("/benchmarks/")
+    tab.audit("benchmarks")
