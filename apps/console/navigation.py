@@ -52,7 +52,12 @@ MENU = (
         ),
     ),
     Group(
-        "Stack", (Item("models", "Models", "box", "/models/"), Item("providers", "Providers", "plug", "/providers/"))
+        "Stack",
+        (
+            Item("models", "Models", "box", "/models/"),
+            Item("scorers", "Scorers", "ruler", "/scorers/"),
+            Item("providers", "Providers", "plug", "/providers/"),
+        ),
     ),
     Group(
         "System",

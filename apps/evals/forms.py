@@ -107,7 +107,8 @@ class KeepForm(forms.Form):
         usual = {"which": failing.LOW, "below": failing.usual_below(evaluation)}
         given = usual | {name: value for name, value in data.items() if value != ""}
         super().__init__(given, **options)
-        self.fields["which"].choices = failing.choices(evaluation)  # type: ignore[attr-defined]
+        if "which" in self.fields:
+            self.fields["which"].choices = failing.choices(evaluation)  # type: ignore[attr-defined]
         self.evaluation = evaluation
         self.shown: list[EvaluatedRow] = []
         self.count = 0

@@ -51,9 +51,9 @@ def _parts(kind: str, evaluation: Evaluation, chunks: Iterator[list[EvaluatedRow
     names = list(evaluation.scoring)
     if kind == "csv":
         rest = ("error", "duration_ms", "input_tokens", "output_tokens", "trace_id")
-        yield _table([["row", "input", "expected", "generated", *names, *rest]])
+        yield table([["row", "input", "expected", "generated", *names, *rest]])
         for some in chunks:
-            yield _table([_cells(row, names) for row in some])
+            yield table([_cells(row, names) for row in some])
         return
     for some in chunks:
         yield "".join(f"{json_text(_object(row))}\n" for row in some).encode()
@@ -82,7 +82,8 @@ def _cells(row: EvaluatedRow, names: list[str]) -> list[Any]:
     ]  # fmt: skip
 
 
-def _table(rows: list[list[Any]]) -> bytes:
+def table(rows: list[list[Any]]) -> bytes:
+    """Return lines of a table as CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "replace")

@@ -1,0 +1,165 @@
+"""Pages that hold runs against each other: which to choose, what got better and worse, and the rows that flipped."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from apps.accounts.pages import requires
+from apps.core.keyset import page_of
+from apps.datasets.models import Dataset
+from apps.evals import compare_asked, compare_rows, comparing, standings
+from apps.evals.compare_asked import Asked
+from apps.evals.comparing import Comparison, Outcome
+from apps.evals.models import Benchmark, Evaluation
+
+Json = dict[str, Any]
+PICKED = 25
+
+
+@require_GET
+@requires("viewer")
+def evaluation_compare(request: HttpRequest) -> HttpResponse:
+    """Compare a base with up to four other runs; what is missing in the address is asked for.
+
+    ``?run=`` names runs without saying which is the base, as a list does: the oldest of them is.
+    """
+    if chosen := request.GET.getlist("run"):
+        found = sorted(compare_asked.runs(list(dict.fromkeys(chosen))), key=lambda one: one.pk)
+        names = [one.job.job_id for one in found]
+        return redirect(reverse("evals:evaluation-compare") + Asked(names[0], tuple(names[1:])).link())
+    asked = compare_asked.of(request.GET)
+    if not asked.base or not asked.others:
+        return _pick(request, asked)
+    return render(request, "evals/compare.html", _compared(asked))
+
+
+def comparisons(asked: Asked) -> list[Comparison]:
+    """Return the base held against each of the others; a query for the runs and one for each one's scores."""
+    base, *others = compare_asked.runs([asked.base, *asked.others])
+    ours = comparing.side(base)
+    return [comparing.compare(ours, comparing.side(one)) for one in others]
+
+
+def flips_of(asked: Asked, all_: list[Comparison]) -> tuple[Comparison, Outcome | None]:
+    """Return the comparison and the function's outcome whose flipped rows an address is about."""
+    shown = next(one for one in all_ if one.other.job.job_id == asked.compared)
+    return shown, shown.outcome(asked.scorer)
+
+
+def _compared(asked: Asked) -> Json:
+    all_ = comparisons(asked)
+    shown, outcome = flips_of(asked, all_)
+    base = shown.base
+    runs = [base, *(one.other for one in all_)]
+    return {
+        "asked": asked,
+        "base": base,
+        "runs": runs,
+        "newest": max(runs, key=lambda one: one.pk) if len(runs) > 2 else None,
+        "with_cards": [(one.other, asked.based_on(one.other.job.job_id)) for one in all_],
+        "groups": _groups(asked, all_, outcome),
+        "is_many": len(all_) > 1,
+        "notes": [note for one in all_ for note in _notes(one, len(all_) > 1)],
+        "shown": shown,
+        "outcome": outcome,
+        "flips": _flips(asked, shown, outcome) if outcome else None,
+        "scorers": [(one.name, asked.link(scorer=one.name, show="")) for one in shown.outcomes if one.is_shared],
+        "against": [(one.other, asked.link(against=_against(asked, one))) for one in all_],
+        "keep_query": asked.link(scorer=outcome.name, show="") if outcome else "",
+        "query": asked.link(),
+        "has_dataset": Dataset.objects.shown().filter(dataset_id=base.dataset_id).exists(),
+        "has_benchmark": Benchmark.objects.filter(benchmark_id=base.benchmark_id).exists(),
+        "poll": any(one.job.is_active for one in runs),
+    }
+
+
+def _against(asked: Asked, one: Comparison) -> str:
+    job_id = one.other.job.job_id
+    return "" if job_id == asked.others[0] else job_id
+
+
+def _groups(asked: Asked, all_: list[Comparison], shown: Outcome | None) -> list[Json]:
+    """Return the lines of the table of scores, those of a function together, the best number marked."""
+    names = dict.fromkeys(one.name for comparison in all_ for one in comparison.outcomes)
+    return [_group(asked, name, all_, shown) for name in names]
+
+
+def _group(asked: Asked, name: str, all_: list[Comparison], shown: Outcome | None) -> Json:
+    lines = [(one, line) for one in all_ for line in one.outcomes if line.name == name]
+    values = [line.other.value for _, line in lines] + [line.base.value for _, line in lines]
+    best = max((value for value in values if value is not None), default=None)
+    return {
+        "name": name,
+        "lines": [
+            {
+                "run": one.other,
+                "told": line,
+                "counts": line.counts,
+                "is_shown": line is shown,
+                "is_best": len(all_) > 1 and best is not None and line.other.value == best,
+                "link": asked.link(scorer=name, against=_against(asked, one), show="") if line.is_shared else "",
+            }
+            for one, line in lines
+        ],
+    }
+
+
+def _flips(asked: Asked, shown: Comparison, outcome: Outcome) -> Json:
+    counts = outcome.counts
+    page = compare_rows.page_of(shown, outcome, asked.show, asked.start)
+    numbers = [(show, words, counts[show] if show else outcome.flipped) for show, words in compare_rows.SHOWS.items()]
+    always = ("", comparing.BETTER, comparing.WORSE)
+    return {
+        "page": page,
+        "last": page.first + len(page.rows) - 1,
+        "earlier": None if page.earlier is None else asked.link(start=page.earlier),
+        "later": None if page.later is None else asked.link(start=page.later),
+        "shows": [
+            (words, count, asked.link(show=show), show == asked.show)
+            for show, words, count in numbers
+            if count or show in always or show == asked.show
+        ],
+    }
+
+
+def _notes(one: Comparison, is_many: bool) -> list[str]:
+    """Return what a reader has to know about how far two runs can be compared."""
+    who = f"Run {one.other.pk}: " if is_many else ""
+    notes = []
+    if one.base.dataset_id != one.other.dataset_id:
+        notes.append(f"The runs are of different datasets, {one.base.dataset_id} and {one.other.dataset_id}.")
+    if one.base_only or one.other_only:
+        left = [
+            f"{count:,} {'is' if count == 1 else 'are'} only in run {run.pk}"
+            for count, run in ((one.base_only, one.base), (one.other_only, one.other))
+            if count
+        ]
+        notes.append(f"{len(one.pairs):,} rows are the same in both and are compared; {' and '.join(left)}.")
+    if other := [told.name for told in one.outcomes if not told.same_params]:
+        notes.append(f"Scored with other parameters: {', '.join(other)}.")
+    active = [run for run in (one.base, one.other) if run.job.is_active]
+    notes += [f"Run {run.pk} is not finished: {run.row_count:,} of {run.row_total:,} rows." for run in active]
+    return [who + note for note in notes]
+
+
+def _pick(request: HttpRequest, asked: Asked) -> HttpResponse:
+    """Ask for the base, then for the runs to hold against it: those of its benchmark, or of all."""
+    base = compare_asked.runs([asked.base])[0] if asked.base else None
+    rows = Evaluation.objects.select_related("job").defer("config").filter(row_count__gt=0)
+    of_all = base is None or request.GET.get("of") == "all"
+    if base is not None:
+        rows = rows.exclude(pk=base.pk)
+    if base is not None and not of_all:
+        rows = rows.filter(benchmark_id=base.benchmark_id)
+    page = page_of(rows, request.GET, size=PICKED)
+    context = {
+        "base": base,
+        "page": page,
+        "rows": [(run, standings.scores_of(run)) for run in page],
+        "of_all": of_all,
+        "base_scores": standings.scores_of(base) if base else None,
+    }
+    return render(request, "evals/compare_pick.html", context)

@@ -1,0 +1,254 @@
+"""Pages of scoring functions: what there is, a row tried, one of one's own registered and deleted, who may."""
+
+import html
+import json
+import re
+from typing import Any
+
+import httpx2
+import pytest
+from django.test import Client
+
+from apps.accounts.models import AuditLine
+from apps.core import db
+from apps.evals import functions
+from apps.evals.models import Benchmark, ScoringFunction
+from apps.evals.scorer_forms import TryForm
+from apps.evals.scoring.catalog import BUILT_IN
+
+MINE = "mine/letters"
+FIELDS = {
+    "provider_scoring_fn_id": "basic::regex_parser_multiple_choice_answer",
+    "scoring_fn_id": MINE,
+    "description": "My letters",
+    "parsing_regexes": "Letter (.)\n\nIs it (.)",
+    "aggregation_functions": ["average"],
+}
+
+
+@pytest.fixture
+def at_work(client: Client, people: dict[str, Any]) -> Client:
+    client.force_login(people["operator"])
+    return client
+
+
+@pytest.fixture
+def reader(people: dict[str, Any]) -> Client:
+    one = Client()
+    one.force_login(people["viewer"])
+    return one
+
+
+def benchmark(name: str, *names: str) -> Benchmark:
+    return Benchmark.objects.create(
+        benchmark_id=name, dataset_id="d", scoring_functions=list(names), provider_id="p", provider_benchmark_id=name
+    )
+
+
+def score_of(text: str) -> str:
+    found = re.search(r'data-ui="try-score">([^<]*)<', text)
+    assert found, re.findall(r'data-ui="try-(?:row-)?error">.*?</section>', text)
+    return found[1]
+
+
+def samples(name: str) -> dict[str, str]:
+    """Return what the form begins with, as a browser would send it."""
+    form = TryForm(told=functions.named(name), scorer=BUILT_IN[name])
+    return {field.name: str(field.value() or "") for field in form}
+
+
+def test_the_list_tells_every_function_and_who_uses_it(reader: Client, django_assert_max_num_queries: Any) -> None:
+    benchmark("one", "basic::equality", "basic::subset_of")
+    benchmark("two", "basic::equality")
+
+    with django_assert_max_num_queries(8):
+        text = reader.get("/scorers/").content.decode()
+
+    rows = re.findall(r'<tr data-ui="scorer-row".*?</tr>', text, re.DOTALL)
+    assert len(rows) == len(BUILT_IN)
+    assert "2 benchmarks" in next(row for row in rows if "basic::equality<" in row)
+    assert "expected_answer" in rows[0] and "new-scorer" not in text
+
+
+def test_the_list_is_filtered_by_words(reader: Client) -> None:
+    judges = reader.get("/scorers/?q=judge").content.decode()
+    none = reader.get("/scorers/?q=nothing+so").content.decode()
+
+    assert judges.count('data-ui="scorer-row"') == 11
+    assert "No scorer matches" in none
+
+
+@pytest.mark.parametrize("name", list(BUILT_IN))
+def test_every_function_has_a_page(reader: Client, name: str) -> None:
+    answer = reader.get(f"/scorers/{name}/")
+
+    assert answer.status_code == 200
+    assert html.escape(BUILT_IN[name].description, quote=True) in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", [name for name, one in BUILT_IN.items() if not one.asks_a_model])
+def test_the_row_a_form_begins_with_scores(at_work: Client, name: str) -> None:
+    text = at_work.post(f"/scorers/{name}/try/", samples(name)).content.decode()
+
+    assert score_of(text) == "1.00"
+
+
+def test_a_row_is_scored_as_the_api_scores_it(at_work: Client) -> None:
+    wrong = samples("basic::equality") | {"generated_answer": "Lyon "}
+
+    text = at_work.post("/scorers/basic::equality/try/", wrong).content.decode()
+
+    assert score_of(text) == "0.00"
+    code = re.search(r"-d &#x27;(.*?)&#x27;</div>|-d '(.*?)'</div>", text, re.DOTALL)
+    assert code
+    body = json.loads(html.unescape(code[1] or code[2]))
+    assert body == {
+        "input_rows": [{"expected_answer": "Paris", "generated_answer": "Lyon "}],
+        "scoring_functions": {"basic::equality": None},
+    }
+
+
+async def test_the_code_of_a_page_works(api: httpx2.AsyncClient) -> None:
+    form = TryForm(told=await db.read(functions.named, "basic::ifeval"), scorer=BUILT_IN["basic::ifeval"])
+
+    answer = await api.post("/v1/scoring/score", json=form.request())
+
+    assert answer.json()["results"]["basic::ifeval"]["score_rows"][0]["score"] == 1.0
+
+
+def test_a_judge_is_asked_and_its_words_are_shown(at_work: Client, scripted: Any) -> None:
+    model = scripted("Well. Score: 7")
+    sent = samples("llm-as-judge::base")
+    assert sent["judge_model"] == model
+
+    text = at_work.post("/scorers/llm-as-judge::base/try/", sent).content.decode()
+
+    assert score_of(text) == "7"
+    assert "Well. Score: 7" in text
+
+
+def test_a_judge_that_is_not_there_is_told(at_work: Client) -> None:
+    sent = samples("braintrust::factuality")
+
+    text = at_work.post("/scorers/braintrust::factuality/try/", sent).content.decode()
+
+    assert "It could not be asked" in text and "add an inference provider" in text
+
+
+def test_what_is_missing_in_a_row_is_refused_beside_its_field(at_work: Client) -> None:
+    answer = at_work.post(
+        "/scorers/basic::ifeval/try/", {"instruction_id_list": "[", "prompt": "", "generated_answer": "x"}
+    )
+
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert "This is no JSON" in text and 'id="id_prompt-e"' in text
+    assert 'data-ui="try-score"' not in text
+
+
+def test_a_part_answers_htmx(at_work: Client) -> None:
+    answer = at_work.post("/scorers/basic::equality/try/", samples("basic::equality"), headers={"HX-Request": "true"})
+
+    assert answer.content.decode().startswith('<section class="panel"')
+
+
+def test_one_of_ones_own_is_registered_and_used(at_work: Client) -> None:
+    answer = at_work.post("/scorers/new/", FIELDS)
+
+    assert answer.status_code == 302, answer.content.decode()
+    row = ScoringFunction.objects.get(scoring_fn_id=MINE)
+    assert row.params.parsing_regexes == ["Letter (.)", "Is it (.)"]
+    assert row.params.aggregation_functions == ["average"]
+    assert answer["Location"] == f"/scorers/{MINE}/"
+    text = at_work.get("/scorers/").content.decode()
+    assert text.index(MINE) < text.index("basic::equality")
+    tried = at_work.post(f"/scorers/{MINE}/try/", {"expected_answer": "C", "generated_answer": "Is it C"})
+    assert score_of(tried.content.decode()) == "1.00"
+    assert AuditLine.objects.filter(action="create", kind="scoring_function").count() == 1
+
+
+def test_a_judge_of_ones_own(at_work: Client, model: str) -> None:
+    answer = at_work.post(
+        "/scorers/new/",
+        {
+            "provider_scoring_fn_id": "llm-as-judge::base", "scoring_fn_id": "mine/judge", "description": "",
+            "judge_model": model, "prompt_template": "Good? {generated_answer}", "judge_score_regexes": r"(\d)",
+            "aggregation_functions": ["average", "median"],
+        },
+    )  # fmt: skip
+
+    assert answer.status_code == 302, answer.content.decode()
+    params = ScoringFunction.objects.get().params
+    assert (params.judge_model, params.prompt_template) == (model, "Good? {generated_answer}")
+    assert params.aggregation_functions == ["average", "median"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "words"),
+    [
+        ({"scoring_fn_id": "basic::equality"}, "scoring_fn_id", "is a built-in scoring function"),
+        ({"scoring_fn_id": "a?b"}, "scoring_fn_id", "none of them"),
+        ({"scoring_fn_id": ""}, "scoring_fn_id", "required"),
+        ({"parsing_regexes": "("}, "parsing_regexes", ""),
+    ],
+)
+def test_what_the_api_refuses_stands_beside_its_field(at_work: Client, wrong: Any, field: str, words: str) -> None:
+    answer = at_work.post("/scorers/new/", FIELDS | wrong)
+
+    text = html.unescape(answer.content.decode())
+    assert answer.status_code == 422
+    told = re.search(rf'id="id_{field}-e".*?</div>', text, re.DOTALL)
+    assert told and words in told[0], re.findall(r'class="help e".*?</p>', text, re.DOTALL)
+    assert not ScoringFunction.objects.exists()
+
+
+def test_the_form_shows_the_parameters_of_what_runs(at_work: Client) -> None:
+    judge = at_work.get("/scorers/new/?provider_scoring_fn_id=llm-as-judge::base&scoring_fn_id=kept").content.decode()
+    plain = at_work.get("/scorers/new/?from=basic::equality").content.decode()
+
+    assert 'name="prompt_template"' in judge and 'value="kept"' in judge
+    assert 'name="prompt_template"' not in plain and 'name="parsing_regexes"' not in plain
+
+
+def test_a_copy_begins_with_the_others_parameters(at_work: Client) -> None:
+    at_work.post("/scorers/new/", FIELDS)
+
+    text = at_work.get(f"/scorers/new/?from={MINE}").content.decode()
+
+    assert "Letter (.)" in text and "My letters" in text
+
+
+def test_deleting_names_the_benchmarks_and_is_asked_once(at_work: Client) -> None:
+    at_work.post("/scorers/new/", FIELDS)
+    benchmark("alphabet", MINE)
+
+    asked = at_work.get(f"/scorers/{MINE}/delete/").content.decode()
+    done = at_work.post(f"/scorers/{MINE}/delete/")
+
+    assert "alphabet" in asked and "cannot be run without" in asked
+    assert done["Location"] == "/scorers/"
+    assert not ScoringFunction.objects.exists()
+    assert AuditLine.objects.filter(action="delete", kind="scoring_function").count() == 1
+
+
+def test_a_built_in_one_stays(at_work: Client) -> None:
+    assert at_work.get("/scorers/basic::equality/delete/").status_code == 404
+    at_work.post("/scorers/basic::equality/delete/")
+
+    assert at_work.get("/scorers/basic::equality/").status_code == 200
+    assert "delete-scorer" not in at_work.get("/scorers/basic::equality/").content.decode()
+
+
+def test_a_viewer_reads_only(reader: Client) -> None:
+    text = reader.get("/scorers/basic::equality/").content.decode()
+
+    assert "try-send" not in text and "Operators can try" in text
+    assert reader.post("/scorers/basic::equality/try/", {}).status_code == 403
+    assert reader.get("/scorers/new/").status_code == 403
+    assert reader.post("/scorers/x/delete/").status_code == 403
+    assert reader.get("/scorers/nothing::here/").status_code == 404
+
+
+def test_strangers_are_led_to_the_door(client: Client, people: Any) -> None:
+    assert "/login/" in client.get("/scorers/")["Location"]
+    assert "/login/" in client.get("/evaluations/compare/")["Location"]
