@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, Subquery, Sum
 from django.utils.timezone import now
 
+from apps.accounts.models import User
 from apps.agents.models import Agent, Pending, Session, Status, Turn
 from apps.console.numbers import DAY, Numbers, numbers
 from apps.core import live
+from apps.evals.models import Evaluation
 from apps.inference.models import Model, ModelType
 from apps.jobs.models import Job
 from apps.jobs.models import Status as JobStatus
@@ -91,15 +93,19 @@ def _steps(last: Session | None) -> list[Step]:
     if Turn.objects.order_by("id")[BEGINNING : BEGINNING + 1].exists():
         return []
     chat = f"/chat/{last.agent.agent_id}/{last.session_id}/" if last else "/chat/"
-    has_model = Model.objects.offered().filter(model_type=ModelType.LLM).exists()
-    return [
-        Step("Model", "a language model answers", "/models/", has_model),
-        Step("Agent", "who answers, and how", "/agents/new/", Agent.objects.exists()),
-        Step("Chat", "ask, and watch each step", chat, Turn.objects.filter(status=Status.COMPLETED).exists()),
-        Step(
-            "Answer a tool call",
-            "the agent asks, you answer",
-            "/waiting/",
-            Turn.objects.exclude(answered_by="").exists(),
+    steps = (
+        ("Model", "a language model answers", "/models/", Model.objects.offered().filter(model_type=ModelType.LLM)),
+        ("Agent", "who answers, and how", "/agents/new/", Agent.objects.all()),
+        ("Chat", "ask, and watch each step", chat, Turn.objects.filter(status=Status.COMPLETED)),
+        ("Answer a tool call", "the agent asks, you answer", "/waiting/", Turn.objects.exclude(answered_by="")),
+        (
+            "Evaluate",
+            "know how good it is",
+            "/evaluations/new/",
+            Evaluation.objects.filter(job__status=JobStatus.COMPLETED),
         ),
-    ]
+    )
+    # All of it in one query, beside a row that is always there: whoever looks has an account.
+    asked = User.objects.order_by().values_list(*(Exists(rows.order_by()) for *_, rows in steps))
+    done = next(iter(asked[:1]), [False] * len(steps))
+    return [Step(*told, is_done=is_done) for (*told, _), is_done in zip(steps, done, strict=True)]

@@ -20,6 +20,7 @@ from apps.datasets.models import Dataset
 from apps.evals import functions, registry, standings
 from apps.evals.forms import BenchmarkForm
 from apps.evals.models import Benchmark, Evaluation
+from apps.evals.spread import Headline
 from apps.jobs.live import LIST
 from apps.jobs.models import ACTIVE
 
@@ -54,7 +55,7 @@ def fit_datasets() -> list[Dataset]:
     return list(uses.fit_for(Dataset.objects.shown().defer("gaps"), uses.EVALUATION).order_by("-updated_at")[:OFFERED])
 
 
-def _one_score(run: Evaluation) -> standings.Headline | None:
+def _one_score(run: Evaluation) -> Headline | None:
     scores = standings.scores_of(run)
     return scores[0][1] if scores else None
 

@@ -136,6 +136,10 @@ class KeepForm(forms.Form):
         fit = [(value, label) for value, label in Purpose.choices if value in self.fit]
         self.fields["purpose"].choices = fit or Purpose.choices  # type: ignore[attr-defined]
         self.target = next((one for one in offered if str(one) == into), None)
+        self.data = {"purpose": next(iter(self.fit), "")} | dict(self.data)
+        self.fields["purpose"].required = self.target is None
+        if "below" in self.fields:
+            self.fields["below"].required = self.failing.which == failing.LOW
 
     def clean_name(self) -> str:
         """Refuse a name nothing could be found by."""

@@ -5,7 +5,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -123,7 +123,7 @@ def _started(request: HttpRequest, form: RunForm) -> list[Evaluation]:
 def _led(runs: list[Evaluation]) -> HttpResponse:
     if len(runs) == 1:
         return redirect("evals:evaluation-detail", runs[0].job.job_id)
-    where = run_list.QueryDict(mutable=True)
+    where = QueryDict(mutable=True)
     where["benchmark"] = runs[0].benchmark_id
     return redirect(f"{reverse('evals:evaluation-list')}?{where.urlencode()}")
 

@@ -21,7 +21,7 @@ class Standing:
 
     candidate: str
     newest: Evaluation
-    scores: list[tuple[Headline, float | None]]
+    scores: list[tuple[str, Headline, float | None]]
     best: float | None
     runs: int
 
@@ -67,7 +67,7 @@ def leaderboard(runs: Sequence[Evaluation], functions: Sequence[str], by: str) -
     for run in runs:
         found.setdefault(run.candidate, []).append(run)
     standings = [_standing(name, some, functions, by) for name, some in found.items()]
-    return sorted(standings, key=lambda one: -_value(one.scores[place][0].value))
+    return sorted(standings, key=lambda one: -_value(one.scores[place][1].value))
 
 
 def _standing(name: str, runs: list[Evaluation], functions: Sequence[str], by: str) -> Standing:
@@ -79,7 +79,7 @@ def _standing(name: str, runs: list[Evaluation], functions: Sequence[str], by: s
     ]
     numbers = [value for run in runs if (value := scores_of(run, [by])[0][1].value) is not None]
     best = max(numbers, default=None)
-    return Standing(name, runs[0], list(zip(newest, deltas, strict=True)), best, len(runs))
+    return Standing(name, runs[0], list(zip(functions, newest, deltas, strict=True)), best, len(runs))
 
 
 def _value(value: float | None) -> float:

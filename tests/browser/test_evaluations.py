@@ -215,3 +215,47 @@ def test_E5_the_totals_equal_the_result_of_the_api(tabs: Callable[..., Tab], con
     tab.audit("benchmark")
     tab.open("/benchmarks/")
     tab.audit("benchmarks")
+
+
+def test_pages_and_forms_work_without_script(tabs: Callable[..., Tab], console: Console) -> None:
+    program = Program(console)
+    name = register(program, "quiet", ROWS[:4])
+    tab = tabs(console, java_script_enabled=False)
+    page = tab.open(f"/benchmarks/new/?copy={name}")
+    ui(page, "register-benchmark").click()
+    expect(ui(page, "benchmark-name")).to_have_text("quiet-copy")
+    ui(page, "run-benchmark").click()
+    page.get_by_label("openai/fake", exact=True).check()
+    ui(page, "try").click()
+    expect(ui(page, "tried-row")).to_have_count(3)
+    expect(page.get_by_label("openai/fake", exact=True)).to_be_checked()
+    ui(page, "start-evaluation").click()
+
+    assert ended(program, "quiet-copy", page.url.split("/")[4]) == "completed"
+    page.reload()
+    expect(ui(page, "row")).to_have_count(4)
+    ui(page, "order-failures").click()
+    page.locator("#r4 [data-row]").click()
+    expect(ui(page, "row-drawer")).to_contain_text("Row 4")
+    ui(page, "close-row").click()
+    ui(page, "keep-rows").click()
+    ui(page, "field-name").fill("quiet-failing")
+    ui(page, "keep-send").click()
+    expect(ui(page, "dataset-name")).to_have_text("quiet-failing")
+
+
+def test_without_a_benchmark_the_list_offers_one_of_a_dataset(tabs: Callable[..., Tab], own_console: Console) -> None:
+    program = Program(own_console)
+    tab = tabs(own_console)
+    tab.open("/evaluations/")
+    tab.audit("evaluations-empty")
+    source = {"type": "rows", "rows": ROWS}
+    body = {"purpose": "eval/question-answer", "dataset_id": "first", "source": source}
+    program.ok(program.http.post("/v1beta/datasets", json=body))
+
+    page = tab.open("/benchmarks/")
+    tab.audit("benchmarks-empty")
+    ui(page, "from-dataset").click()
+    ui(page, "register-benchmark").click()
+
+    expect(ui(page, "benchmark-name")).to_have_text("first")

@@ -36,7 +36,7 @@ def test_F1_everything_leads_to_setup_until_there_is_a_user(empty_console: Conso
     ui(page, "create-account").click()
 
     expect(page).to_have_url(f"{empty_console.url}/")
-    expect(ui(page, "first-steps").get_by_role("listitem")).to_have_count(4)
+    expect(ui(page, "first-steps").get_by_role("listitem")).to_have_count(5)
     tab.audit("home-empty")
 
 

@@ -10,6 +10,7 @@ from django.utils.timezone import now
 from apps.agents.models import Pending, Status, Turn
 from apps.console.overview import overview
 from tests import build
+from tests.evals import made
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +52,7 @@ def test_an_empty_console_says_what_comes_first(client: Client) -> None:
 def test_the_first_steps_go_once_they_are_done_or_long_past(client: Client, session: Any) -> None:
     build.model(build.provider())
     turn(session, answered_by="Ana")
+    made.evaluation([1.0])
     assert 'data-ui="first-steps"' not in client.get("/").content.decode()
 
     Turn.objects.update(answered_by="")
