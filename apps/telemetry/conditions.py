@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from apps.core.errors import BadRequest
+from apps.telemetry import known
+from apps.telemetry.bulk import clean
 from apps.telemetry.models import AttributeKey, Status
 from apps.telemetry.records import EXACT, HOT, as_number, canonical, indexed, is_hot, shortened
 from apps.telemetry.schemas import QueryCondition
@@ -67,15 +69,20 @@ def filters(conditions: Sequence[QueryCondition]) -> list[Filter]:
     """Return each condition as a filter; raises BadRequest for values that cannot be compared so."""
     for number, one in enumerate(conditions):
         _check(one, f"attribute_filters.{number}.value")
-    names = {one.key for one in conditions}
-    keys = dict(AttributeKey.objects.filter(name__in=names).values_list("name", "pk")) if names else {}
-    return [_tested(_filter(one, keys.get(one.key))) for one in conditions]
+    keys = _keys([one.key for one in conditions])
+    return [_tested(_filter(one, keys.get(known.key(one.key)))) for one in conditions]
 
 
 def present(names: Sequence[str]) -> list[Filter]:
     """Return filters for spans that have each of these attributes, with a value that is not null."""
-    keys = dict(AttributeKey.objects.filter(name__in=set(names)).values_list("name", "pk"))
-    return [_tested(_own(QueryCondition(key=name, op="ne", value=None), keys.get(name))) for name in names]
+    keys = _keys(names)
+    return [_tested(_own(QueryCondition(key=name, op="ne", value=None), keys.get(known.key(name)))) for name in names]
+
+
+def _keys(names: Sequence[str]) -> dict[str, int]:
+    """Return the primary keys of those names that any span has; asking makes none."""
+    wanted = {known.key(name) for name in names}
+    return dict(AttributeKey.objects.filter(name__in=wanted).values_list("name", "pk")) if wanted else {}
 
 
 def _tested(one: Filter) -> Filter:
@@ -149,8 +156,8 @@ def _comparison(op: str, value: Any) -> tuple[Term, bool]:
     if isinstance(value, int | float):
         return _number(op, value), is_equal and abs(value) < EXACT
     if isinstance(value, str):
-        return Term(f"a.text {sign} %s{_order(op)} AND a.kind = 's'", (shortened(value),)), is_equal
-    return Term(f"a.text {sign} %s AND a.kind = 'j'", (shortened(canonical(value)),)), is_equal
+        return Term(f"a.text {sign} %s{_order(op)} AND a.kind = 's'", (_kept(value),)), is_equal
+    return Term(f"a.text {sign} %s AND a.kind = 'j'", (_kept(canonical(value)),)), is_equal
 
 
 def _number(op: str, value: float) -> Term:
@@ -187,7 +194,7 @@ def _hot(condition: QueryCondition) -> Filter:
         return Filter(Term(there), (Walk(Term(f"{SPANS}{there}"), False, "s.start_ns"),))
     if not isinstance(value, str):
         return Filter(NEVER)
-    test = Term(f"{there} AND {column} {SIGNS[op]} %s{_order(op)}", (shortened(value),))
+    test = Term(f"{there} AND {column} {SIGNS[op]} %s{_order(op)}", (_kept(value),))
     return Filter(test, (Walk(Term(SPANS + test.sql, test.params), op == "eq", "s.start_ns"),))
 
 
@@ -200,7 +207,7 @@ def _pseudo(condition: QueryCondition) -> Filter:
         return Filter(Term("s.status = ''" if op == "eq" else "NOT (s.status = '')"))
     if not isinstance(value, str):
         return Filter(NEVER)
-    compared = f"{SIGNS[op]} %s{_order(op)}"
+    value, compared = clean(value), f"{SIGNS[op]} %s{_order(op)}"
     if key == "trace_id":
         return _of_trace(compared, value, is_equal=op == "eq")
     if key == "status":
@@ -218,6 +225,11 @@ def _of_trace(compared: str, value: str, *, is_equal: bool) -> Filter:
         return Filter(Term(sql, (value,)))
     test = Term("s.trace_id = (SELECT x.id FROM telemetry_trace x WHERE x.trace_id = %s)", (value,))
     return Filter(test, (Walk(Term(SPANS + test.sql, test.params), False, "s.start_ns"),))
+
+
+def _kept(text: str) -> str:
+    """Return a text as the store keeps it: a database may refuse to compare with what it cannot hold."""
+    return clean(shortened(text))
 
 
 def _order(op: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import BadRequest
-from apps.telemetry import query
+from apps.telemetry import query, trees
 from apps.telemetry.models import Trace
 from apps.telemetry.query import OLDEST
 from apps.telemetry.records import SpanRecord
@@ -233,3 +233,16 @@ def test_what_has_no_order_cannot_be_larger(value: Any) -> None:
 def test_a_number_no_column_holds_is_refused() -> None:
     with pytest.raises(BadRequest, match="out of range"):
         found(where("a", "eq", 10**400))
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "x" * 300 + "\0"])
+def test_text_no_database_holds_finds_what_was_kept_of_it(odd: str) -> None:
+    one = spans.record(name=odd[:255], attributes={"k": odd, odd[:200]: 1, "agent_name": odd})
+    spans.save(one)
+
+    for key, value in (("k", odd), (odd[:200], 1), ("agent_name", odd), ("name", odd[:255])):
+        assert found(where(key, "eq", value)) == [one.trace_id]
+    for op in ("ne", "gt", "lt"):
+        for key in ("k", "agent_name", "name", "span_id", "trace_id", "status"):
+            found(where(key, op, odd))
+    assert [span.span_id for some in trees.selection([], [odd[:200]], None) for span in some] == [one.span_id]
