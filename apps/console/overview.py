@@ -108,4 +108,4 @@ def _steps(last: Session | None) -> list[Step]:
     # All of it in one query, beside a row that is always there: whoever looks has an account.
     asked = User.objects.order_by().values_list(*(Exists(rows.order_by()) for *_, rows in steps))
     done = next(iter(asked[:1]), [False] * len(steps))
-    return [Step(*told, is_done=is_done) for (*told, _), is_done in zip(steps, done, strict=True)]
+    return [Step(name, text, path, is_done) for (name, text, path, _), is_done in zip(steps, done, strict=True)]
