@@ -199,8 +199,6 @@ class MetricSeries(models.Model):
     unit = models.CharField(max_length=63, blank=True)
     labels = JSONTextField(default=list)
     digest = models.CharField(max_length=64, help_text="Of the labels: what makes them unique.")
-    total = models.FloatField(null=True, help_text="Last value of a counter that is sent as a running total.")
-    total_since_ns = models.BigIntegerField(null=True, help_text="When that running total began.")
 
     class Meta:
         constraints: ClassVar = [

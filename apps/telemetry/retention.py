@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Min, OuterRef, QuerySet
 
 from apps.core import db
 from apps.jobs.handle import Handle
@@ -119,10 +119,9 @@ def _points(size: int) -> Gone:
 
 
 def _series(size: int) -> Gone:
-    """Delete series without points; a counter that began lately waits for its first one."""
+    """Delete series without points."""
     empty = MetricSeries.objects.filter(~Exists(MetricPoint.objects.filter(series=OuterRef("pk"))))
-    over = empty.filter(Q(total_since_ns=None) | Q(total_since_ns__lt=_oldest_point() * NS))
-    return Gone(series=_erase(MetricSeries.objects.filter(pk__in=list(over.values_list("pk", flat=True)[:size]))))
+    return Gone(series=_erase(MetricSeries.objects.filter(pk__in=list(empty.values_list("pk", flat=True)[:size]))))
 
 
 def _totals(size: int) -> Gone:

@@ -122,15 +122,6 @@ def test_old_points_go_and_series_without_any_go_after_them() -> None:
     assert MetricSeries.objects.get().metric == "kept" and MetricPoint.objects.get().value == 2.0
 
 
-def test_a_counter_that_began_lately_waits_for_its_first_point() -> None:
-    MetricSeries.objects.create(metric="fresh", digest="a", total=3.0, total_since_ns=time.time_ns())
-    MetricSeries.objects.create(metric="stale", digest="b", total=3.0, total_since_ns=1)
-
-    retention.purge()
-
-    assert MetricSeries.objects.get().metric == "fresh"
-
-
 def test_names_go_when_every_trace_began_after_they_were_last_seen() -> None:
     spans.save(
         spans.record(name="old", start_ns=time.time_ns() - int(3 * DAY_S * 1e9), attributes={"old.key": 1}),
