@@ -5,7 +5,7 @@ here is therefore looked up anew every few hours.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -46,24 +46,23 @@ def keys(names: Iterable[str]) -> dict[str, int]:
     return {name: _keys[name] if name in _keys else found[name] for name in wanted}
 
 
-def resources(told: Iterable[Json]) -> dict[str, int]:
-    """Return the primary key of each resource by its digest; new ones are stored."""
+def resources(told: Sequence[Json]) -> list[int | None]:
+    """Return the primary key of each resource, None for one that tells nothing; new ones are stored."""
     _forget_in_time()
-    by_digest = {digest(one): one for one in told if one}
+    # Spans of one process share the dict of its resource, which is then looked at once.
+    distinct = {id(one): one for one in told if one}
+    digests = {number: digest(one) for number, one in distinct.items()}
+    by_digest = {digests[number]: one for number, one in distinct.items()}
     missing = sorted(by_digest.keys() - _resources.keys())
+    found = {one: _resources[one] for one in by_digest.keys() & _resources.keys()}
     if missing:
         Resource.objects.bulk_create([_row(one, by_digest[one]) for one in missing], ignore_conflicts=True)
-        rows = Resource.objects.filter(digest__in=missing)
-        _see(rows)
-        found = dict(rows.values_list("digest", "pk"))
-        _remember(_resources, found)
-        return {one: _resources[one] if one in _resources else found[one] for one in by_digest}
-    return {one: _resources[one] for one in by_digest}
-
-
-def resource_of(told: Json, by_digest: dict[str, int]) -> int | None:
-    """Return the primary key of a span's resource, None when it told none."""
-    return by_digest[digest(told)] if told else None
+        for some in chunked(missing, ASKED):
+            rows = Resource.objects.filter(digest__in=some)
+            _see(rows)
+            found |= dict(rows.values_list("digest", "pk"))
+        _remember(_resources, {one: found[one] for one in missing})
+    return [found[digests[id(one)]] if one else None for one in told]
 
 
 def forget() -> None:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from apps.telemetry.records import Json, SpanRecord
 
 TTL = "__ttl__"
+_last: tuple[Resource, Json] | None = None  # the resource that was read last
 
 
 def record_of(span: ReadableSpan) -> SpanRecord:
@@ -46,10 +48,18 @@ def record_of(span: ReadableSpan) -> SpanRecord:
         ],
         otel_kind=span.kind.value + 1,  # OTLP counts from 1, the SDK from 0
         scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
-        resource=_plain(span.resource.attributes),
+        resource=_resource(span.resource),
         ttl_s=ttl_s,
         is_own=True,
     )
+
+
+def _resource(resource: Resource) -> Json:
+    """Return what a resource tells: the same dict for all spans of a process, which is read once."""
+    global _last
+    if _last is None or _last[0] is not resource:
+        _last = (resource, _plain(resource.attributes))
+    return _last[1]
 
 
 def cut(text: str) -> str:

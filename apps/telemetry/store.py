@@ -125,29 +125,32 @@ def _spot(record: SpanRecord, traces: dict[str, Trace]) -> Spot:
 
 
 def _insert_spans(records: list[SpanRecord], traces: dict[str, Trace]) -> dict[Spot, int]:
-    resources = known.resources([record.resource for record in records])
-    rows = [_span_values(record, traces[record.trace_id].pk, resources) for record in records]
-    stored = insert_returning(Span, SPAN_COLUMNS, rows, "trace_id", "span_id")
+    stored = insert_returning(Span, SPAN_COLUMNS, _rows(records, traces), "trace_id", "span_id")
     return {(trace, span_id): pk for trace, span_id, pk in stored}
 
 
 def _replace_spans(again: list[tuple[SpanRecord, Span]], traces: dict[str, Trace]) -> None:
     if not again:
         return
-    resources = known.resources([record.resource for record, _ in again])
-    rows = [(*_span_values(record, traces[record.trace_id].pk, resources), old.pk) for record, old in again]
-    update(Span, SPAN_COLUMNS, rows)
+    rows = _rows([record for record, _ in again], traces)
+    update(Span, SPAN_COLUMNS, [(*row, old.pk) for row, (_, old) in zip(rows, again, strict=True)])
     places = {traces[record.trace_id].pk for record, _ in again}
     for some in chunked([old.pk for _, old in again], ASKED):
         SpanAttribute.objects.filter(trace__in=places, span__in=some)._raw_delete("default")
 
 
-def _span_values(record: SpanRecord, trace: int, resources: dict[str, int]) -> tuple[Any, ...]:
+def _rows(records: list[SpanRecord], traces: dict[str, Trace]) -> list[tuple[Any, ...]]:
+    resources = known.resources([record.resource for record in records])
+    pairs = zip(records, resources, strict=True)
+    return [_span_values(record, traces[record.trace_id].pk, resource) for record, resource in pairs]
+
+
+def _span_values(record: SpanRecord, trace: int, resource: int | None) -> tuple[Any, ...]:
     return (
         trace, record.span_id, record.parent_span_id, clean(record.name)[:NAME], str(record.kind), record.status,
         record.start_ns, record.end_ns, record.tokens("input"), record.tokens("output"),
         *(clean(record.hot(name)) for name in HOT),
-        record.otel_kind, clean(record.scope)[:NAME], known.resource_of(record.resource, resources),
+        record.otel_kind, clean(record.scope)[:NAME], resource,
         clean(record.message), json_text(record.attributes),
         json_text(record.events) if record.events else None, json_text(record.links) if record.links else None,
     )  # fmt: skip
