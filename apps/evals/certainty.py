@@ -37,4 +37,4 @@ def sign_test(better: int, worse: int) -> float:
     for at in range(fewer):
         term = term * (flipped - at) // (at + 1)
         total += term
-    return min(1.0, 2 * total / 2**flipped)
+    return min(1.0, float(2 * total / (1 << flipped)))

@@ -41,8 +41,8 @@ class Worse(failing.Failing):
 class KeepWorseForm(KeepForm):
     """Which dataset the rows go to."""
 
-    which = None
-    below = None
+    which = None  # type: ignore[assignment]
+    below = None  # type: ignore[assignment]
 
     def __init__(self, data: Any, *, evaluation: Evaluation, worse: Worse) -> None:
         self.worse = worse

@@ -89,8 +89,9 @@ def _groups(asked: Asked, all_: list[Comparison], shown: Outcome | None) -> list
 
 def _group(asked: Asked, name: str, all_: list[Comparison], shown: Outcome | None) -> Json:
     lines = [(one, line) for one in all_ for line in one.outcomes if line.name == name]
-    values = [line.other.value for _, line in lines] + [line.base.value for _, line in lines]
+    values = [lines[0][1].base.value, *(line.other.value for _, line in lines)]
     best = max((value for value in values if value is not None), default=None)
+    is_clear = len(all_) > 1 and best is not None and values.count(best) == 1
     return {
         "name": name,
         "lines": [
@@ -99,7 +100,7 @@ def _group(asked: Asked, name: str, all_: list[Comparison], shown: Outcome | Non
                 "told": line,
                 "counts": line.counts,
                 "is_shown": line is shown,
-                "is_best": len(all_) > 1 and best is not None and line.other.value == best,
+                "is_best": is_clear and line.other.value == best,
                 "link": asked.link(scorer=name, against=_against(asked, one), show="") if line.is_shared else "",
             }
             for one, line in lines

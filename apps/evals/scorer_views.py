@@ -165,7 +165,7 @@ def scorer_new(request: HttpRequest) -> HttpResponse:
     scorer = BUILT_IN.get(wanted, BUILT_IN[FIRST])
     is_own = copied is not None and copied.provider_resource_id == scorer.identifier
     initial = {name: request.GET.get(name, "") for name in ("scoring_fn_id", "description") if request.GET.get(name)}
-    if copied is not None and "description" not in initial:
+    if copied is not None and copied.identifier not in BUILT_IN and "description" not in initial:
         initial["description"] = copied.description or ""
     params = copied.params if copied is not None and is_own else None
     form = ScorerForm(request.POST if sent else None, scorer=scorer, initial=initial, params=params)
