@@ -4,7 +4,6 @@ as at ten. They are searched and compared in the console; they go by retention.
 
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -16,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.uncounted import Uncounted
 from apps.telemetry.models import MetricPoint, MetricSeries, Resource, Span, Trace
+from apps.telemetry.windows import SECOND_NS, time_of
 
 HEX = re.compile(r"[0-9a-f]+")
 
@@ -50,7 +50,7 @@ def _link(words: str, name: str, *args: str, after: str = "") -> SafeString:
 
 
 def _moment(ns: int | None) -> str:
-    return "" if ns is None else datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return "" if ns is None else f"{time_of(ns):%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
 def _pretty(value: Any) -> SafeString:
@@ -192,4 +192,4 @@ class MetricPointAdmin(ReadOnly):
     @admin.display(description="at (UTC)")
     def at(self, point: MetricPoint) -> str:
         """Return when it was measured."""
-        return _moment(point.time_s * 1_000_000_000)
+        return _moment(point.time_s * SECOND_NS)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -135,9 +134,13 @@ def agents() -> list[tuple[str, str]]:
 
 def _jobs(window: Window, buckets: Buckets) -> Panel:
     """Return the panel of how jobs ended; they know neither models nor agents."""
-    rows = listing.asked(QueryDict()).rows().filter(status__in=OUTCOMES, completed_at__gte=_moment(buckets.start_ns))
+    rows = (
+        listing.asked(QueryDict())
+        .rows()
+        .filter(status__in=OUTCOMES, completed_at__gte=windows.time_of(buckets.start_ns))
+    )
     if window.end_ns is not None:
-        rows = rows.filter(completed_at__lt=_moment(window.end_ns))
+        rows = rows.filter(completed_at__lt=windows.time_of(window.end_ns))
     counts: dict[str, Counter[int]] = {status: Counter() for status in OUTCOMES}
     found = rows.order_by("-completed_at").values_list("status", "completed_at")[: MOST_JOBS + 1]
     for status, at in found[:MOST_JOBS]:
@@ -148,10 +151,6 @@ def _jobs(window: Window, buckets: Buckets) -> Panel:
     note = f"the newest {MOST_JOBS:,}" if total > MOST_JOBS else ""
     failed = counts[JobStatus.FAILED].total()
     return Panel("jobs", "Job outcomes", "", lines, total or None, f"{failed:,} failed" if total else "", note, "bars")
-
-
-def _moment(ns: int) -> datetime:
-    return datetime.fromtimestamp(ns / SECOND_NS, UTC)
 
 
 def _links(wanted: Wanted, panel: Panel) -> list[Link]:

@@ -21,9 +21,9 @@ from apps.telemetry.models import Span, Trace
 from apps.telemetry.own import TTL
 from apps.telemetry.points import Point
 from apps.telemetry.records import Json, SpanRecord
+from apps.telemetry.windows import SECOND_NS
 
 UNKNOWN = "0" * 16  # a parent nobody has told of yet: such a span is not taken for the root
-NS = 1_000_000_000
 
 
 async def log(asked: LogEventRequest) -> None:
@@ -51,7 +51,7 @@ def _keep(asked: LogEventRequest) -> None:
 
 def _point(event: MetricEvent) -> Point:
     labels = {name[: otlp.NAME]: otlp_values.label(value)[: otlp.NAME] for name, value in _attributes(event).items()}
-    return Point(event.metric, labels, event.unit, nanoseconds(event.timestamp) // NS, float(event.value))
+    return Point(event.metric, labels, event.unit, nanoseconds(event.timestamp) // SECOND_NS, float(event.value))
 
 
 def _record(event: UnstructuredLogEvent | StructuredLogEvent) -> SpanRecord:

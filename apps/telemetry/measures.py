@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from apps.telemetry.models import Kind
 from apps.telemetry.points import Point
 from apps.telemetry.records import SpanRecord
+from apps.telemetry.windows import SECOND_NS
 
 FIRST_TOKEN = "time_to_first_token_s"
 PROVIDER = "gen_ai.provider.name"
@@ -16,13 +17,13 @@ def of(records: Iterable[SpanRecord]) -> list[Point]:
 
 
 def _points(record: SpanRecord) -> Iterator[Point]:
-    time_s = (record.end_ns or 0) // 1_000_000_000
+    time_s = (record.end_ns or 0) // SECOND_NS
     for metric, labels, unit, value in _measured(record):
         yield Point(metric, {name: label for name, label in labels.items() if label}, unit, time_s, value)
 
 
 def _measured(record: SpanRecord) -> Iterator[tuple[str, dict[str, str], str, float]]:
-    seconds = ((record.end_ns or 0) - record.start_ns) / 1e9
+    seconds = ((record.end_ns or 0) - record.start_ns) / SECOND_NS
     agent = {"agent_id": record.hot("agent_id")}
     match record.kind:
         case Kind.INFERENCE:

@@ -1,9 +1,7 @@
 """Pages of metrics: the ready dashboard, one metric under the glass, and both as CSV."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import conditional_page, require_GET
 
 from apps.accounts.pages import requires
+from apps.core.csv_lines import csv_lines
 from apps.core.errors import BadRequest
 from apps.jobs.live import LIST as JOBS
 from apps.telemetry import dashboard, explorer, series, windows
@@ -21,8 +20,8 @@ from apps.telemetry.explorer import Answer, Question, Row
 from apps.telemetry.live import LIST as TRACES
 from apps.telemetry.models import Kind, MetricSeries, Trace
 from apps.telemetry.panels import Buckets, Panel
+from apps.telemetry.windows import SECOND_NS
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
 COUNTED = (Kind.TURN, Kind.INFERENCE, Kind.TOOL)
 SHOWN_ROWS = 300  # of a table beside a chart; the file has all
 STEPS = ("10s", "1m", "5m", "15m", "1h", "6h", "1d", "1w")
@@ -166,7 +165,7 @@ def _table(wanted: Wanted, panel: Panel, times: list[int]) -> list[tuple[datetim
     """Return the rows of a panel that is shown as a table."""
     if panel.name not in wanted.tables:
         return None
-    return [(datetime.fromtimestamp(time, UTC), values) for time, values in panel.rows(times)][:SHOWN_ROWS]
+    return [(windows.time_of(time * SECOND_NS), values) for time, values in panel.rows(times)][:SHOWN_ROWS]
 
 
 def _data(buckets: Buckets, panels: list[Panel]) -> dict[str, Any]:
@@ -188,7 +187,7 @@ def _explored(question: Question, as_table: bool) -> dict[str, Any]:
     times = answer.buckets.times
     pairs = [*question.window.query.items(), *question.pairs]
     rest = [(name, value) for name, value in question.pairs]
-    rows = [(datetime.fromtimestamp(time, UTC), values) for time, values in answer.panel.rows(times)][:SHOWN_ROWS]
+    rows = [(windows.time_of(time * SECOND_NS), values) for time, values in answer.panel.rows(times)][:SHOWN_ROWS]
     tables = [("tables", "points")]
     args = (question.metric,)
     return {
@@ -217,18 +216,11 @@ def _query(pairs: list[tuple[str, str]]) -> str:
 
 
 def _rfc3339(time: int) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")
+    return windows.time_of(time * SECOND_NS).isoformat().replace("+00:00", "Z")
 
 
 def _file(name: str, rows: Cells) -> HttpResponse:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
-    answer = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+    answer = HttpResponse(csv_lines(rows), content_type="text/csv; charset=utf-8")
     safe = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in name)
     answer["Content-Disposition"] = f'attachment; filename="{safe.encode("ascii", "replace").decode()}"'
     return answer
-
-
-def _cell(value: object) -> object:
-    """Return a cell no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

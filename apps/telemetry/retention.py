@@ -27,10 +27,11 @@ from apps.telemetry.models import (
     SpanAttribute,
     Trace,
 )
+from apps.telemetry.windows import SECOND_NS
 
 FIRST, FEWEST, MOST = 100, 20, 2_000  # rows of a chunk: how many at first, and how many at all
 CHUNK_S = 0.015  # what a chunk should take; the next one is made smaller or larger by what this one took
-DAY_S, NS = 86_400, 1_000_000_000
+DAY_S = 86_400
 GRACE_S = DAY_S  # processes remember names for some hours (known.SEEN_S), and clocks differ
 KINDS = ("traces", "spans", "points", "series", "keys", "resources")
 Gone = Counter[str]
@@ -126,14 +127,14 @@ def _series(size: int) -> Gone:
 
 def _totals(size: int) -> Gone:
     """Forget counters of programs that told nothing for as long as points are kept: they have ended."""
-    old = RunningTotal.objects.filter(time_ns__lt=_oldest_point() * NS).values_list("pk", flat=True)
+    old = RunningTotal.objects.filter(time_ns__lt=_oldest_point() * SECOND_NS).values_list("pk", flat=True)
     return Gone(totals=_erase(RunningTotal.objects.filter(pk__in=list(old[:size]))))
 
 
 def _names(size: int) -> Gone:
     """Delete names that no span can have: every trace began a day and more after they were last looked up."""
     first = Trace.objects.aggregate(first=Min("start_ns"))["first"]
-    seen_s = min(time.time(), math.inf if first is None else first / NS) - GRACE_S
+    seen_s = min(time.time(), math.inf if first is None else first / SECOND_NS) - GRACE_S
     gone = Gone()
     for kind, rows in (("keys", AttributeKey.objects.all()), ("resources", Resource.objects.all())):
         old = list(rows.filter(seen_s__lt=seen_s).values_list("pk", flat=True)[:size])

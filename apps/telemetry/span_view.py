@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from apps.telemetry import span_bodies
 from apps.telemetry.models import Kind, Span, Status, Trace
 from apps.telemetry.naming import Naming, label_of
 from apps.telemetry.span_bodies import Body
+from apps.telemetry.windows import time_of
 
 OK = State("ok", "circle-check", "OK")
 FAILED = State("err", "circle-x", "Error")
@@ -47,14 +48,6 @@ def length(ns: int | None) -> str:
 def offset(ns: int) -> str:
     """Return a time after (or before) another, signed."""
     return ("+" if ns >= 0 else "−") + length(abs(ns))
-
-
-def moment(ns: int) -> datetime:
-    """Return a time of a span as a moment; what no calendar holds is its first day."""
-    try:
-        return datetime.fromtimestamp(ns / 1e9, UTC)
-    except (OverflowError, ValueError, OSError):
-        return datetime.fromtimestamp(0, UTC)
 
 
 def self_ns(span: Span, children: Sequence[tuple[int, int | None]]) -> int | None:
@@ -144,7 +137,7 @@ class SpanView:
     @property
     def started_at(self) -> datetime:
         """When it began."""
-        return moment(self.span.start_ns)
+        return time_of(self.span.start_ns)
 
     @property
     def after(self) -> str:

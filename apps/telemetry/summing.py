@@ -11,13 +11,13 @@ from django.conf import settings
 from apps.telemetry.bulk import clean
 from apps.telemetry.models import Kind, Span, Status, Trace
 from apps.telemetry.records import HOT, SpanRecord, input_of, output_of
+from apps.telemetry.windows import SECOND_NS
 
 COLUMNS = (
     "root_span_id", "name", "kind", "status", "start_ns", "end_ns", "span_count", "error_count", "input_tokens",
     "output_tokens", "service", "model", *HOT, "input", "output", "expires_s",
 )  # fmt: skip
 SPEAKING = (Kind.TURN, Kind.INFERENCE)
-NS = 1_000_000_000
 
 
 def begun(records: list[SpanRecord]) -> Trace:
@@ -58,7 +58,7 @@ def add(trace: Trace, record: SpanRecord) -> None:
         trace.model = trace.model or clean(record.model)
     _tell(trace, record, kind, is_root=is_root)
     ttl_s = record.ttl_s if record.ttl_s is not None else int(settings.TELEMETRY_DAYS * 86_400)
-    trace.expires_s = max(trace.expires_s, min(record.start_ns // NS + ttl_s, 2**62))
+    trace.expires_s = max(trace.expires_s, min(record.start_ns // SECOND_NS + ttl_s, 2**62))
 
 
 def take_back(trace: Trace, old: Span) -> None:

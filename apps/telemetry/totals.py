@@ -11,9 +11,9 @@ from apps.telemetry.bulk import chunked, insert_returning, update
 from apps.telemetry.models import RunningTotal
 from apps.telemetry.points import Point
 from apps.telemetry.records import digest
+from apps.telemetry.windows import SECOND_NS
 
 ASKED = 5_000
-NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +68,4 @@ def _rows(keys: Sequence[str]) -> dict[str, RunningTotal]:
 
 
 def _point(sample: Sample, value: float) -> Point:
-    return Point(sample.metric, sample.labels, sample.unit, sample.time_ns // NS, value)
+    return Point(sample.metric, sample.labels, sample.unit, sample.time_ns // SECOND_NS, value)

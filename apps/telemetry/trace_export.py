@@ -3,10 +3,8 @@
 Small ones are sent at once, others are made by a job and fetched when it is done.
 """
 
-import csv
-import io
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -22,6 +20,7 @@ from pydantic_core import to_json
 
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
+from apps.core.csv_lines import csv_lines
 from apps.core.errors import ConsoleError
 from apps.datasets.export_views import folder
 from apps.jobs import runner
@@ -31,6 +30,7 @@ from apps.telemetry import filters, otlp_export, trace_list, windows
 from apps.telemetry.models import Span, Trace
 from apps.telemetry.naming import names_of
 from apps.telemetry.trace_list import Asked
+from apps.telemetry.trees import moment
 
 AT_ONCE = 10_000  # rows, or spans of OTLP, that are sent while somebody waits
 CHUNK = 500
@@ -45,7 +45,6 @@ COLUMNS = (
     "input_tokens", "output_tokens", "model", "service", "agent_id", "agent_name", "session_id", "turn_id", "input",
     "output",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
 Progress = Callable[[int], None]
 
 
@@ -124,11 +123,11 @@ def parts(traces: QuerySet[Trace], kind: str, told: Progress = lambda count: Non
         yield from _otlp(traces, told)
         return
     if kind == "csv":
-        yield _table([COLUMNS])
+        yield csv_lines([COLUMNS])
     for some in _chunks(traces):
         rows = _rows(some)
         if kind == "csv":
-            yield _table([_cell(row[name]) for name in COLUMNS] for row in rows)
+            yield csv_lines([row[name] for name in COLUMNS] for row in rows)
         else:
             yield b"".join(to_json(row) + b"\n" for row in rows)
         told(len(some))
@@ -166,8 +165,8 @@ def _row(trace: Trace, title: str) -> dict[str, Any]:
     took = trace.duration_ns
     values = {name: getattr(trace, name) for name in COLUMNS if hasattr(trace, name) and name != "spans"}
     values |= {
-        "start_time": _time(trace.start_ns),
-        "end_time": None if trace.end_ns is None else _time(trace.end_ns),
+        "start_time": moment(trace.start_ns),
+        "end_time": None if trace.end_ns is None else moment(trace.end_ns),
         "duration_ms": None if took is None else took / 1_000_000,
         "title": title,
         "status": trace.status or "running",
@@ -175,21 +174,6 @@ def _row(trace: Trace, title: str) -> dict[str, Any]:
         "errors": trace.error_count,
     }
     return {name: values[name] for name in COLUMNS}
-
-
-def _time(ns: int) -> str:
-    return windows.time_of(ns).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) else text
-
-
-def _table(rows: Iterable[Iterable[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
 
 
 def run(job: Handle) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from apps.telemetry import outline, span_bodies, span_view, structure
 from apps.telemetry.models import Kind, Span, SpanAttribute, Status, Trace
 from apps.telemetry.naming import names_of
 from apps.telemetry.span_view import RUNNING, UNFINISHED, SpanView
+from apps.telemetry.windows import time_of
 
 TABS = {"io": "Input / Output", "attributes": "Attributes", "events": "Events", "raw": "Raw"}
 SHOWN_KINDS = [(kind.value, span_view.ICONS[kind], kind.label) for kind in Kind if kind is not Kind.TURN]
@@ -115,7 +116,7 @@ def _head(trace: Trace) -> dict[str, Any]:
         "is_live": is_live,
         "states": states(trace, is_live=is_live),
         "took": span_view.length(trace.duration_ns),
-        "since": span_view.moment(trace.start_ns),
+        "since": time_of(trace.start_ns),
         "first_token": _first_token(trace),
     }
 

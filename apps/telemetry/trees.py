@@ -16,12 +16,12 @@ from apps.telemetry.bulk import chunked
 from apps.telemetry.conditions import ALWAYS, NEVER, Filter, Term, present
 from apps.telemetry.query import OLDEST, fetch, joined_tests, matching, one_of
 from apps.telemetry.schemas import QueryCondition
+from apps.telemetry.windows import SECOND_NS
 
 Json = dict[str, Any]
 HELD = 250  # spans whose attributes are held at once
 WALKED = 5_000  # spans of whole traces that are walked at once
 NAMED = 500  # traces that are looked up at once
-SECOND = 10**9
 
 
 class Found(NamedTuple):
@@ -210,7 +210,7 @@ def trace_json(trace_id: str, root_span_id: str, start_ns: int, end_ns: int | No
 
 def moment(time_ns: int) -> str:
     """Return a time as RFC 3339 with microseconds."""
-    seconds, rest = divmod(time_ns, SECOND)
+    seconds, rest = divmod(time_ns, SECOND_NS)
     return f"{_second(seconds)}.{rest // 1000:06d}Z"
 
 

@@ -112,8 +112,9 @@ def moment(text: str) -> int | None:
 
 
 def time_of(ns: int) -> datetime:
-    """Return nanoseconds as a moment."""
-    return datetime.fromtimestamp(ns / SECOND_NS, UTC)
+    """Return nanoseconds as a moment, exact to the microsecond: a float could not hold it."""
+    seconds, rest = divmod(ns, SECOND_NS)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
 
 
 def said(ns: int) -> str:

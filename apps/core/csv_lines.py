@@ -1,0 +1,18 @@
+"""Rows as CSV, whose cells no spreadsheet takes for formulas."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> bytes:
+    """Return rows as lines of CSV; None is an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
