@@ -147,14 +147,15 @@ def _notes(one: Comparison, is_many: bool) -> list[str]:
 
 
 def _pick(request: HttpRequest, asked: Asked) -> HttpResponse:
-    """Ask for the base, then for the runs to hold against it: those of its benchmark, or of all."""
+    """Ask for the runs: any, or those of a benchmark; with a base those of its own benchmark unless all are wanted."""
     base = compare_asked.runs([asked.base])[0] if asked.base else None
     rows = Evaluation.objects.select_related("job").defer("config").filter(row_count__gt=0)
     of_all = base is None or request.GET.get("of") == "all"
     if base is not None:
         rows = rows.exclude(pk=base.pk)
-    if base is not None and not of_all:
-        rows = rows.filter(benchmark_id=base.benchmark_id)
+    benchmark = request.GET.get("benchmark", "") if base is None else "" if of_all else base.benchmark_id
+    if benchmark:
+        rows = rows.filter(benchmark_id=benchmark)
     page = page_of(rows, request.GET, size=PICKED)
     context = {
         "base": base,

@@ -43,7 +43,11 @@ def test_E3_two_runs_with_one_flipped_row(tabs: Callable[..., Tab], console: Con
     name = register(program, "e3", ROWS, "basic::equality")  # type: ignore[arg-type]
     base, other = evaluated(program, name, 50), evaluated(program, name, 3)
     tab = tabs(console)
-    page = tab.open(f"/evaluations/compare/?base={base}")
+    page = tab.open("/evaluations/?benchmark=e3")
+    ui(page, "compare").click()
+    expect(ui(page, "pick")).to_have_count(2)
+    tab.audit("compare-pick-any")
+    ui(page, "take-base").last.click()
     page.get_by_role("checkbox").check()
     tab.audit("compare-pick")
     ui(page, "compare").click()

@@ -35,11 +35,13 @@ def main() -> None:
 
 def stored() -> dict[str, str]:
     """Store three runs of 212 rows and return their jobs."""
-    from tests.evals import runs
+    from tests.evals import made, runs
 
     average = {"params": {"type": "basic", "aggregation_functions": ["average"]}}
     scoring = {MATCH: runs.EQUALITY, JUDGE: {"function": "judge", **average}, CITES: {"function": "regex", **average}}
     rows = [runs.row(ROWS[n % 6][0], ROWS[n % 6][1]) | {"number": n} for n in range(TOTAL)]
+    made.dataset("support-gold-test", rows)
+    made.benchmark("support-gold", "support-gold-test", MATCH)
     kinds = [_kind(n) for n in range(TOTAL)]
     old = [0.0 if kind == "better" else 1.0 if kind == "worse" else float(n % 3 != 0) for n, kind in enumerate(kinds)]
     new = [1.0 if kind == "better" else 0.0 if kind == "worse" else old[n] for n, kind in enumerate(kinds)]

@@ -252,7 +252,10 @@ def test_what_is_missing_in_the_address_is_asked_for(page: Client) -> None:
     of_one = page.get(f"{PAGE}?base={base.job.job_id}").content.decode()
     of_all = page.get(f"{PAGE}?base={base.job.job_id}&of=all").content.decode()
 
+    of_bench = page.get(f"{PAGE}?benchmark=bench").content.decode()
+
     assert any_.count('data-ui="take-base"') == 3
+    assert set(re.findall(r'name="run" value="([^"]+)"', of_bench)) == {base.job.job_id, other.job.job_id}
     assert re.findall(r'name="with" value="([^"]+)"', of_one) == [other.job.job_id]
     assert re.findall(r'name="with" value="([^"]+)"', of_all) == [elsewhere.job.job_id, other.job.job_id]
 
@@ -263,6 +266,7 @@ def test_of_runs_chosen_in_a_list_the_oldest_is_the_base(page: Client) -> None:
     answer = page.get(f"{PAGE}?run={other.job.job_id}&run={base.job.job_id}")
 
     assert answer["Location"] == address(base, other)
+    assert page.get(f"{PAGE}?run={other.job.job_id}")["Location"] == address(other)
 
 
 @pytest.mark.parametrize("query", ["?base=none", "?base=none&with=x", "?run=none"])
