@@ -6,6 +6,7 @@ from urllib.parse import quote
 from django.db.models import Q
 
 from apps.agents.models import Agent, Session, Step, Turn
+from apps.evals.models import Benchmark, Evaluation
 from apps.inference.models import Model
 from apps.providers.models import Provider
 from apps.telemetry.models import Span, Trace
@@ -35,8 +36,9 @@ def place_of(kind: str, name: str) -> str | None:
 
 
 def find(words: str) -> list[Found]:
-    """Return the agents, sessions, turns, traces and models named or numbered so, the best known kinds first."""
-    return [*_agents(words), *_sessions(words), *_turns(words), *_traces(words), *_models(words)]
+    """Return the objects named or numbered so, the best known kinds first."""
+    kinds = (_agents, _sessions, _turns, _traces, _benchmarks, _evaluations, _models)
+    return [one for kind in kinds for one in kind(words)]
 
 
 def _agent(name: str) -> str | None:
@@ -103,6 +105,18 @@ def _traces(words: str) -> list[Found]:
     rows = list(Trace.objects.filter(trace_id=words.lower()))
     names = names_of(rows)
     return [Found("Trace", names[row.trace_id].title, row.service, f"/traces/{row.trace_id}/") for row in rows]
+
+
+def _benchmarks(words: str) -> list[Found]:
+    rows = Benchmark.objects.filter(benchmark_id__icontains=words).order_by("-id")[:SHOWN]
+    return [Found("Benchmark", str(row), row.dataset_id, f"/benchmarks/{quote(str(row))}/") for row in rows]
+
+
+def _evaluations(words: str) -> list[Found]:
+    rows = Evaluation.objects.select_related("job").filter(job__job_id__startswith=words).order_by("-id")[:SHOWN]
+    return [
+        Found("Evaluation", str(row), row.job.get_status_display(), f"/evaluations/{row.job.job_id}/") for row in rows
+    ]
 
 
 def _models(words: str) -> list[Found]:

@@ -452,3 +452,10 @@ async def test_watchers_hear_of_rows_and_strangers_do_not(people: dict[str, Any]
     assert await kind.may_watch(people["viewer"], topic)
     assert not await kind.may_watch(AnonymousUser(), topic)
     assert not await kind.may_watch(people["viewer"], "evaluation:nothing")
+
+
+def test_benchmarks_and_runs_are_found_by_the_search(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0])
+
+    assert 'href="/benchmarks/bench/"' in text(web, "/search/?q=enc")
+    assert f'href="/evaluations/{one.job.job_id}/"' in text(web, f"/search/?q={one.job.job_id}")
