@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -25,6 +25,14 @@ _readers = ThreadPoolExecutor(max_workers=settings.DATABASE_READERS, thread_name
 async def read(unit: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what ``unit`` reads; it may hold several queries and must not write."""
     return await asyncio.wrap_future(_readers.submit(_reading, lambda: unit(*args, **kwargs)))
+
+
+async def step(readings: Iterator[T]) -> T | None:
+    """Return the next of what an iterator reads, None at its end.
+
+    Unlike ``read`` it is not tried again: an iterator that failed has ended, and would pass for one that is through.
+    """
+    return await asyncio.wrap_future(_readers.submit(_stepping, readings))
 
 
 async def write(unit: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -48,6 +56,15 @@ def _reading(unit: Callable[[], T]) -> T:
             raise
         connection.close()  # the server went away under a kept connection: once more on a new one
         return unit()
+
+
+def _stepping(readings: Iterator[T]) -> T | None:
+    try:
+        return next(readings, None)
+    except (InterfaceError, OperationalError):
+        if not connection.in_atomic_block:
+            connection.close()
+        raise
 
 
 class _Writer:

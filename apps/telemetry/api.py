@@ -3,7 +3,7 @@
 Those that only read are open to whoever may read, though they are sent by POST.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -53,9 +53,12 @@ async def query_spans(request: HttpRequest, body: schemas.QuerySpansRequest) -> 
     Without attributes asked for, every span comes with all it has.
     """
     keys = body.attributes_to_return
-    found = trees.selection(body.attribute_filters, keys, body.max_depth)
     told = partial(trees.as_json, keys=keys or None)
-    return await _answer(b'{"data":[', trees.pieces(found, told), b"]}")
+
+    def begin() -> Iterator[bytes]:
+        return trees.pieces(trees.selection(body.attribute_filters, keys, body.max_depth), told)
+
+    return await _answer(b'{"data":[', begin, b"]}")
 
 
 @router.post("/telemetry/spans/export")
@@ -70,9 +73,12 @@ async def get_span_tree(
     request: HttpRequest, span_id: str, body: schemas.GetSpanTreeRequest
 ) -> HttpResponse | StreamingHttpResponse:
     """Return a span and all below it by span id, in order of depth, then start."""
-    found = trees.subtree(span_id, body.max_depth)
     told = partial(trees.as_entry, keys=body.attributes_to_return or None)
-    return await _answer(b'{"data":{', trees.pieces(found, told), b"}}")
+
+    def begin() -> Iterator[bytes]:
+        return trees.pieces(trees.subtree(span_id, body.max_depth), told)
+
+    return await _answer(b'{"data":{', begin, b"}}")
 
 
 @router.post("/telemetry/metrics/{path:metric_name}", response=schemas.QueryMetricsResponse, **READS)
@@ -82,9 +88,16 @@ async def query_metrics(request: HttpRequest, metric_name: str, body: schemas.Qu
     return answer(schemas.QueryMetricsResponse(data=found))
 
 
-async def _answer(head: bytes, pieces: Iterator[bytes], tail: bytes) -> HttpResponse | StreamingHttpResponse:
+async def _answer(
+    head: bytes, begin: Callable[[], Iterator[bytes]], tail: bytes
+) -> HttpResponse | StreamingHttpResponse:
     """Answer with the pieces between head and tail: at once where there is one, else as they are read."""
-    first = await db.read(lambda: list(islice(pieces, 2)))
+
+    def begun() -> tuple[Iterator[bytes], list[bytes]]:
+        pieces = begin()  # anew each time: the reader may have to try twice
+        return pieces, list(islice(pieces, 2))
+
+    pieces, first = await db.read(begun)
     if len(first) < 2:
         return HttpResponse(b"".join((head, *first, tail)), content_type=JSON)
     return StreamingHttpResponse(_streamed(head, first, pieces, tail), content_type=JSON)
@@ -92,6 +105,6 @@ async def _answer(head: bytes, pieces: Iterator[bytes], tail: bytes) -> HttpResp
 
 async def _streamed(head: bytes, first: list[bytes], pieces: Iterator[bytes], tail: bytes) -> AsyncIterator[bytes]:
     yield head + b",".join(first)
-    while (piece := await db.read(next, pieces, None)) is not None:
+    while (piece := await db.step(pieces)) is not None:
         yield b"," + piece
     yield tail

@@ -33,10 +33,10 @@ async def export(request: SaveSpansToDatasetRequest, actor: Principal) -> None:
     if taken := [key for key in keys if key in COLUMNS]:
         raise BadRequest(f"attributes_to_save: every row has a column '{taken[0]}' of its own; leave it out")
     await db.read(_readable, request.dataset_id)
-    chunks = trees.selection(request.attribute_filters, keys, request.max_depth)
+    chunks = _lines(trees.selection(request.attribute_filters, keys, request.max_depth), keys)
     with SpooledTemporaryFile(max_size=IN_MEMORY) as waiting:
-        while (chunk := await db.read(next, chunks, None)) is not None:
-            waiting.write(b"".join(_line(span, keys) for span in chunk))
+        while (lines := await db.step(chunks)) is not None:
+            waiting.write(lines)
         dataset = await db.write(_append, request.dataset_id, waiting, actor)
     if dataset is not None:
         await live.changed(dataset)
@@ -58,6 +58,11 @@ def origin_of(row: Json) -> Json:
 
 def _readable(dataset_id: str) -> None:
     Dataset.objects.named(dataset_id).check_readable()
+
+
+def _lines(chunks: Iterator[list[Found]], keys: Sequence[str]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield b"".join(_line(span, keys) for span in chunk)
 
 
 def _line(span: Found, keys: Sequence[str]) -> bytes:

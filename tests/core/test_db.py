@@ -1,10 +1,11 @@
 """Units of work: each is whole, one's failure is its own, order is kept."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.utils.timezone import now
 
 from apps.core import db
@@ -72,3 +73,16 @@ async def test_a_caller_who_leaves_does_not_stop_its_unit() -> None:
     await db.write(lambda: None)
 
     assert await db.read(keys) == ["left"]
+
+
+async def test_an_iterator_that_failed_is_not_taken_for_one_that_is_through() -> None:
+    def readings() -> Iterator[int]:
+        yield 1
+        raise OperationalError("the server went away")
+
+    some = readings()
+
+    assert await db.step(some) == 1
+    with pytest.raises(OperationalError):
+        await db.step(some)
+    assert await db.step(iter(())) is None

@@ -6,11 +6,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.db import OperationalError
 from pydantic_core import from_json
 
 from apps.core import db
 from apps.datasets.models import Dataset, Row
-from apps.telemetry import points
+from apps.telemetry import points, query, trees
 from apps.telemetry.points import Point
 from tests.spec.calls import Checked
 from tests.telemetry import spans
@@ -347,3 +348,24 @@ async def test_a_viewer_reads_and_does_not_export_and_a_stranger_does_nothing(
         await Checked(client_for("")).post(path, body, status=401)
     await Checked(client_for("")).get(f"/telemetry/traces/{root.trace_id}", status=401)
     await Checked(client_for("viewer")).post(*export, status=403)
+
+
+@pytest.mark.parametrize("path", ["/telemetry/spans", "/telemetry/spans/{span_id}/tree"])
+async def test_a_database_that_went_away_is_asked_again(
+    calls: Checked, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [root, *_] = await tree_of_five()
+    fetch, failures = query.fetch, [OperationalError("the server went away")]
+
+    def fetched(select: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return fetch(select)
+
+    monkeypatch.setattr(query, "fetch", fetched)
+    monkeypatch.setattr(trees, "fetch", fetched)
+    body = {"attribute_filters": [], "attributes_to_return": []} if path.endswith("spans") else {}
+
+    found = await calls.post(path.format(span_id=root.span_id), body)
+
+    assert len(found["data"]) == 4 and not failures
