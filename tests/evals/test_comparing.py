@@ -222,10 +222,11 @@ def test_runs_without_a_common_row(page: Client) -> None:
     assert "No row is in both runs" in text
 
 
-def test_five_runs_are_compared_and_more_are_left_out(page: Client) -> None:
+def test_five_runs_are_compared_and_more_are_left_out(page: Client, django_assert_max_num_queries: Any) -> None:
     made = [simple([float(n < at) for n in range(6)]) for at in range(6)]
 
-    text = page.get(address(*made)).content.decode()
+    with django_assert_max_num_queries(15):
+        text = page.get(address(*made)).content.decode()
 
     assert text.count('data-ui="score-line"') == 4
     assert "1 more is left out" in text
@@ -302,6 +303,18 @@ def test_worse_rows_go_to_a_dataset(at_work: Client) -> None:
     assert [from_json(text)["question"] for text in iterrows(dataset, 0, 9)] == ["Question 0?", "Question 1?"]
     assert again.status_code == 422 and "Nothing was added" in again.content.decode()
     assert "worse" in set(AuditLine.objects.values_list("object_id", flat=True))
+
+
+def test_the_worse_rows_are_those_of_the_run_and_the_function_that_are_shown(at_work: Client) -> None:
+    base = runs.run(rows(3), ["x"] * 3, {FN: [1.0, 1.0, 1.0], "mine": [1.0, 1.0, 1.0]})
+    other = runs.run(rows(3), ["x"] * 3, {FN: [1.0, 1.0, 1.0], "mine": [1.0, 1.0, 1.0]})
+    third = runs.run(rows(3), ["x"] * 3, {FN: [1.0, 0.0, 1.0], "mine": [0.0, 1.0, 0.0]})
+    path = address(base, other, third, against=third.job.job_id, scorer="mine").replace(PAGE, f"{PAGE}keep/")
+
+    at_work.post(path, {"name": "worse", "purpose": "eval/question-answer", "into": ""})
+
+    kept = iterrows(Dataset.objects.get(dataset_id="worse"), 0, 9)
+    assert [from_json(text)["question"] for text in kept] == ["Question 0?", "Question 2?"]
 
 
 def test_a_viewer_adds_nothing(page: Client) -> None:
