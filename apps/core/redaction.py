@@ -4,6 +4,7 @@ An argument is secret when its JSON Schema says so in its own words, ``"writeOnl
 at any depth. An attribute of a span is a credential by its name.
 """
 
+import operator
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -15,8 +16,9 @@ HIDDEN = "********"  # what a secret reads wherever it leaves this server
 SHORTEST = 4  # characters of a secret that is looked for in other text; shorter ones would be found everywhere
 MOST_PARTS = 500  # schemas one value is described by; beyond it the value is hidden
 CREDENTIAL = re.compile(
-    r"(?:^|[._-])(?:(?:proxy[._-])?authorization|(?:set[._-])?cookie|api[._-]?key|x[._-]llamastack[._-]provider[._-]data"
-    r"|passw(?:or)?d|secret|(?:access|refresh|id|auth|bearer)[._-]token)$",
+    r"(?:^|[._-])(?:(?:proxy[._-])?authorization|(?:set[._-])?cookie|x[._-]llamastack[._-]provider[._-]data"
+    r"|passw(?:or)?d|passphrase|secret|credentials?|(?:api|access|private|secret|signing|encryption)[._-]?key"
+    r"|(?:access|refresh|id|auth|bearer|session|security|api)[._-]?token)$",
     re.IGNORECASE,
 )
 
@@ -60,9 +62,26 @@ def without(value: Any, secrets: Sequence[str]) -> Any:
 
 
 def without_credentials(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return a span's attributes with those hidden that are credentials by their names; the same dict without any."""
-    found = [name for name in attributes if _is_credential(name)]
-    return {**attributes, **dict.fromkeys(found, HIDDEN)} if found else attributes
+    """Return a span's attributes with those hidden, at any depth, that are credentials by their names.
+
+    The same dict comes back where there are none.
+    """
+    hidden = {}
+    for name, value in attributes.items():
+        if _is_credential(name):
+            hidden[name] = HIDDEN
+        elif isinstance(value, dict | list) and (inner := _inside(value)) is not value:
+            hidden[name] = inner
+    return {**attributes, **hidden} if hidden else attributes
+
+
+def _inside(value: Any) -> Any:
+    if isinstance(value, dict):
+        return without_credentials(value)
+    if not isinstance(value, list):
+        return value
+    items = [_inside(item) for item in value]
+    return value if all(map(operator.is_, items, value)) else items
 
 
 @lru_cache(maxsize=4096)

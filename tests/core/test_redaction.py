@@ -77,7 +77,8 @@ def test_secrets_are_hidden_wherever_text_holds_them() -> None:
 @pytest.mark.parametrize(
     "name",
     ["http.request.header.authorization", "Authorization", "http.request.header.set-cookie", "x-api-key", "api_key",
-     "db.password", "client_secret", "http.request.header.x_llamastack_provider_data", "access_token"],
+     "db.password", "client_secret", "http.request.header.x_llamastack_provider_data", "access_token",
+     "aws_secret_access_key", "private-key", "x-amz-security-token", "client_credentials", "passphrase"],
 )  # fmt: skip
 def test_credentials_are_known_by_their_names(name: str) -> None:
     assert without_credentials({name: "s3cret", "n": 1}) == {name: HIDDEN, "n": 1}
@@ -90,3 +91,10 @@ def test_other_attributes_are_left_alone(name: str) -> None:
     told = {name: "value"}
 
     assert without_credentials(told) is told
+
+
+@pytest.mark.parametrize("inside", [{"authorization": "s3cret"}, [{"n": 1}, {"to": {"api_key": "s3cret"}}]])
+def test_credentials_are_found_at_any_depth(inside: Any) -> None:
+    found = without_credentials({"headers": inside, "n": [1, {"a": 2}]})
+
+    assert "s3cret" not in str(found) and HIDDEN in str(found) and found["n"] == [1, {"a": 2}]
