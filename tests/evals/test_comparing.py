@@ -224,9 +224,10 @@ def test_runs_without_a_common_row(page: Client) -> None:
 
 def test_five_runs_are_compared_and_more_are_left_out(page: Client, django_assert_max_num_queries: Any) -> None:
     made = [simple([float(n < at) for n in range(6)]) for at in range(6)]
+    path = address(*made)
 
     with django_assert_max_num_queries(15):
-        text = page.get(address(*made)).content.decode()
+        text = page.get(path).content.decode()
 
     assert text.count('data-ui="score-line"') == 4
     assert "1 more is left out" in text
