@@ -16,12 +16,11 @@ from apps.agents import history
 from apps.core.content import text_of as words_of
 from apps.datasets.models import Dataset, Purpose, Row
 from apps.telemetry.models import Kind, Span, Trace
+from apps.telemetry.records import INPUTS, OUTPUTS
 
 Json = dict[str, Any]
 CHUNK = 500
 LOOKED_BACK = 20_000  # rows of a dataset in which an earlier copy of a span is looked for
-INPUTS = ("input", "gen_ai.input.messages", "input.value", "gen_ai.prompt")
-OUTPUTS = ("output", "gen_ai.output.messages", "output.value", "gen_ai.completion")
 PARTS = {"assistant": "assistant", "model": "assistant", "ai": "assistant", "human": "user"}
 # Which spans of the chosen traces are meant: key and label.
 WHICH = {"inf": "Model calls", "last": "The last model call of each trace", "tool": "Tool calls", "all": "All spans"}

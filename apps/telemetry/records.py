@@ -84,6 +84,15 @@ TOKENS = {
     "input": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
     "output": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
 }
+# Where spans tell what went in and what came out: our own, OpenTelemetry's, OpenInference's and Traceloop's names.
+INPUTS = (
+    "input", "gen_ai.input.messages", "gen_ai.tool.call.arguments", "input.value", "gen_ai.prompt",
+    "traceloop.entity.input",
+)  # fmt: skip
+OUTPUTS = (
+    "output", "gen_ai.output.messages", "gen_ai.tool.call.result", "output.value", "gen_ai.completion",
+    "traceloop.entity.output",
+)  # fmt: skip
 NAMES = {
     "create_agent_turn": Kind.TURN,
     "resume_agent_turn": Kind.TURN,
@@ -200,7 +209,7 @@ def _digits(value: float) -> str:
 
 def input_of(record: SpanRecord) -> str:
     """Return the beginning of what the span was asked: a turn's or an inference's last words of a person."""
-    for name in ("request", "input", "gen_ai.input.messages", "input.value", "gen_ai.prompt"):
+    for name in ("request", *INPUTS):
         told = record.attributes.get(name)
         if isinstance(told, str) and told:
             return _said(told)
@@ -209,7 +218,7 @@ def input_of(record: SpanRecord) -> str:
 
 def output_of(record: SpanRecord) -> str:
     """Return the beginning of what the span answered."""
-    for name in ("output", "gen_ai.output.messages", "output.value", "gen_ai.completion"):
+    for name in OUTPUTS:
         told = record.attributes.get(name)
         if isinstance(told, str) and told:
             return _said(told)

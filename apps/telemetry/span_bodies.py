@@ -12,14 +12,10 @@ from typing import Any
 from apps.agents.values import Shown, as_value, cut
 from apps.core.content import text_of
 from apps.telemetry.models import Kind, Span
+from apps.telemetry.records import INPUTS, OUTPUTS
 
 Json = dict[str, Any]
-SIDES = {
-    "Input": ("request", "input", "gen_ai.input.messages", "gen_ai.tool.call.arguments", "input.value",
-              "gen_ai.prompt", "traceloop.entity.input", "__args__"),
-    "Output": ("output", "gen_ai.output.messages", "gen_ai.tool.call.result", "output.value", "gen_ai.completion",
-               "traceloop.entity.output"),
-}  # fmt: skip
+SIDES = {"Input": ("request", *INPUTS, "__args__"), "Output": OUTPUTS}
 NUMBERED = {
     "Input": re.compile(r"(?:gen_ai\.prompt|llm\.input_messages)\.(\d+)\.(?:message\.)?(role|content)"),
     "Output": re.compile(r"(?:gen_ai\.completion|llm\.output_messages)\.(\d+)\.(?:message\.)?(role|content)"),

@@ -82,6 +82,15 @@ def test_a_tool_call_becomes_its_input_and_output(db: None) -> None:
     }
 
 
+def test_a_tool_call_of_another_program_becomes_its_input_and_output(db: None) -> None:
+    told = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.arguments": {"part": 7}}
+    one = span("execute_tool lookup", **told, **{"gen_ai.tool.call.result": "7: sent"})
+
+    kept = keeping.row_of(one, Purpose.QUESTIONS)
+
+    assert kept.row == {"question": '{"part":7}', "answer": "7: sent"}
+
+
 def test_messages_of_other_instrumentations_are_read(db: None) -> None:
     said = [
         {"role": "user", "parts": [{"type": "text", "content": "Hi"}]},
