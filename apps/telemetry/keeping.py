@@ -16,12 +16,11 @@ from apps.agents import history
 from apps.core.content import text_of as words_of
 from apps.datasets.models import Dataset, Purpose, Row
 from apps.telemetry.models import Kind, Span, Trace
-from apps.telemetry.records import INPUTS, OUTPUTS
+from apps.telemetry.records import INPUTS, OUTPUTS, role_of
 
 Json = dict[str, Any]
 CHUNK = 500
 LOOKED_BACK = 20_000  # rows of a dataset in which an earlier copy of a span is looked for
-PARTS = {"assistant": "assistant", "model": "assistant", "ai": "assistant", "human": "user"}
 # Which spans of the chosen traces are meant: key and label.
 WHICH = {"inf": "Model calls", "last": "The last model call of each trace", "tool": "Tool calls", "all": "All spans"}
 
@@ -143,8 +142,7 @@ def _told(span: Span, names: Sequence[str]) -> Any:
 
 def _message(told: Json) -> Json:
     """Return a message as datasets hold it; OpenTelemetry's parts become content and calls."""
-    role = str(told.get("role"))
-    message: Json = {"role": PARTS.get(role, role), "content": told.get("content")}
+    message: Json = {"role": role_of(told), "content": told.get("content")}
     if isinstance(told.get("parts"), list):
         message |= _of_parts(told["parts"])
     message["content"] = "" if message["content"] is None else message["content"]

@@ -93,6 +93,7 @@ OUTPUTS = (
     "output", "gen_ai.output.messages", "gen_ai.tool.call.result", "output.value", "gen_ai.completion",
     "traceloop.entity.output",
 )  # fmt: skip
+ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "developer": "system", "ipython": "tool"}
 NAMES = {
     "create_agent_turn": Kind.TURN,
     "resume_agent_turn": Kind.TURN,
@@ -205,6 +206,12 @@ def as_number(value: float) -> float | None:
 
 def _digits(value: float) -> str:
     return str(value)[:TEXT]
+
+
+def role_of(message: Json) -> str:
+    """Return whose message it is, in OpenAI's words: our own output of a model names nobody and is the assistant's."""
+    role = str(message.get("role") or "assistant").lower()
+    return ROLES.get(role, role)
 
 
 def input_of(record: SpanRecord) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from apps.agents.values import Shown, as_value, cut
 from apps.core.content import text_of
 from apps.telemetry.models import Kind, Span
-from apps.telemetry.records import INPUTS, OUTPUTS
+from apps.telemetry.records import INPUTS, OUTPUTS, role_of
 
 Json = dict[str, Any]
 SIDES = {"Input": ("request", *INPUTS, "__args__"), "Output": OUTPUTS}
@@ -21,7 +21,6 @@ NUMBERED = {
     "Output": re.compile(r"(?:gen_ai\.completion|llm\.output_messages)\.(\d+)\.(?:message\.)?(role|content)"),
 }
 DOCUMENT = re.compile(r"retrieval\.documents\.(\d+)\.document\.(content|id|score)")
-ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "developer": "system", "ipython": "tool"}
 PART = 2_048  # characters shown of one text until all is asked for
 ALL = 500_000
 
@@ -139,7 +138,6 @@ def _is_message(value: Any) -> bool:
 
 
 def _said(message: Json, limit: int) -> Said:
-    role = str(message.get("role") or "assistant").lower()
     parts = [part for part in message.get("parts") or [] if isinstance(part, dict)]
     words = _words(message.get("content"))
     words += "\n".join(_words(part.get("content", part.get("response"))) for part in parts if not _is_call(part))
@@ -151,7 +149,7 @@ def _said(message: Json, limit: int) -> Said:
         for call in asked
         if isinstance(call, dict)
     ]
-    return Said(ROLES.get(role, role), cut(words, limit), calls, str(message.get("tool_name") or ""))
+    return Said(role_of(message), cut(words, limit), calls, str(message.get("tool_name") or ""))
 
 
 def _is_call(part: Json) -> bool:

@@ -111,6 +111,14 @@ def test_messages_of_other_instrumentations_are_read(db: None) -> None:
     }  # fmt: skip
 
 
+def test_roles_of_other_programs_are_told_in_words_every_model_knows(db: None) -> None:
+    said = [{"role": role, "content": "x"} for role in ("developer", "Human", "model", "ipython")]
+
+    roles = [message["role"] for message in keeping.messages_of(span(input=said))]
+
+    assert roles == ["system", "user", "assistant", "tool"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "why"),
     [
