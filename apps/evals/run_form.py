@@ -138,7 +138,7 @@ class RunForm(forms.Form):
     def has_advanced(self) -> bool:
         """Whether the folded part holds an error, or something worth seeing at once."""
         names = ("strategy", "temperature", "top_p", "top_k", "max_tokens", "system_message", "times")
-        return any(name in self.errors or self.data.get(name) for name in names if name in self.errors)
+        return any(name in self.errors for name in names) or bool(self.data.get("system_message"))
 
     def clean(self) -> dict[str, Any]:
         """Build each candidate's configuration; what the API objects to stands beside the field it means."""

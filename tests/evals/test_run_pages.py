@@ -1,0 +1,212 @@
+"""Pages of one evaluation: its numbers, its rows, and what may be done with them."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client
+
+from apps.core import db, live
+from apps.datasets.models import Dataset, Row
+from apps.evals.models import Benchmark, Evaluation
+from apps.jobs.models import Job, Status
+from tests.evals import made
+from tests.evals.test_pages import bench as bench
+from tests.evals.test_pages import reader as reader
+from tests.evals.test_pages import text
+from tests.evals.test_pages import web as web
+
+
+def test_an_evaluation_shows_its_numbers_and_rows(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0, "!the model is away", 1.0])
+
+    page = text(web, f"/evaluations/{one.job.job_id}/")
+
+    assert 'data-ui="tile-value">0.50<' in page and "2 of 4" in page
+    assert "0: 1 row, 1: 2 rows" in page
+    assert page.count('data-ui="row"') == 4 and "the model is away" in page
+    assert "/traces/00000000000000000000000000000001/" in page
+    assert f"/v1alpha/eval/benchmarks/bench/jobs/{one.job.job_id}/result" in page
+
+
+def test_failures_come_first_when_asked_and_words_filter(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0, "!away", 0.5])
+    path = f"/evaluations/{one.job.job_id}/"
+
+    def order(query: str) -> list[str]:
+        page = text(web, path + query)
+        return [part.split('"')[0] for part in page.split('<tr id="r')[1:]]
+
+    assert order("") == ["1", "2", "3", "4"]
+    assert order("?by=failures") == ["3", "2", "4", "1"]
+    assert order("?q=What is 2") == ["3"]
+    assert order("?q=3 of them") == ["4"]
+    assert "No row matches" in text(web, path + "?q=nothing like it")
+
+
+@pytest.mark.parametrize("by", ["", "failures"])
+def test_ten_thousand_rows_are_paged_quickly(
+    web: Client, bench: Benchmark, by: str, django_assert_max_num_queries: Any
+) -> None:
+    one = made.evaluation([float(at % 3 == 0) for at in range(10_000)])
+    path, seen = f"/evaluations/{one.job.job_id}/", []
+
+    query = f"?by={by}"
+    for _ in range(3):
+        with django_assert_max_num_queries(15):
+            page = text(web, path + query)
+        seen += [int(part.split('"')[0]) for part in page.split('<tr id="r')[1:]]
+        query = page.split('rel="next"')[0].rpartition('href="')[2].split('"')[0].partition("?")[2].split("#")[0]
+        query = "?" + query.replace("&amp;", "&")
+    back = text(
+        web,
+        path
+        + page.split('rel="prev"')[0].rpartition('href="' + path)[2].split('"')[0].split("#")[0].replace("&amp;", "&"),
+    )
+
+    wanted = [at + 1 for at in range(10_000) if not by or at % 3][:150]
+    assert seen == wanted
+    assert [int(part.split('"')[0]) for part in back.split('<tr id="r')[1:]] == wanted[50:100]
+
+
+def test_a_row_is_shown_in_full_with_what_differs(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0])
+
+    part = text(web, f"/evaluations/{one.job.job_id}/rows/2/", **{"HX-Request": "true"})
+
+    assert part.startswith("<aside") and "What is 1?" in part
+    assert "It is 1<ins> of them</ins>" in part
+    assert "/rows/1/" in part and "/rows/3/" not in part
+    whole = text(web, f"/evaluations/{one.job.job_id}/rows/2/")
+    assert 'data-ui="row-drawer"' in whole and whole.count('data-ui="row"') == 2
+    text(web, f"/evaluations/{one.job.job_id}/rows/3/", 404)
+    text(web, "/evaluations/nonsense/", 404)
+
+
+def test_a_stopped_run_is_marked_and_its_sums_speak_of_its_rows(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 1.0, 0.0], status=Status.CANCELLED, row_total=10)
+    Evaluation.objects.filter(pk=one.pk).update(aggregated={}, spread={})
+
+    page = text(web, f"/evaluations/{one.job.job_id}/")
+
+    assert "Stopped after 3 of 10 rows" in page and "2 of 3" in page
+    assert Evaluation.objects.get().spread["rows"] == 3
+    assert 'data-ui="run-again"' in page
+
+
+def test_missing_and_failed_rows_run_again_as_a_new_evaluation(web: Client, bench: Benchmark) -> None:
+    for status in (Status.CANCELLED, Status.COMPLETED):
+        one = made.evaluation([1.0, "!away", 0.0], status=status, row_total=8)
+
+        answer = web.post(f"/evaluations/{one.job.job_id}/again/")
+
+        fresh = Evaluation.objects.latest("id")
+        assert answer.headers["Location"] == f"/evaluations/{fresh.job.job_id}/"
+        assert fresh.job.retry_of == one.job and fresh.job.status == Status.SCHEDULED
+        assert list(fresh.rows.values_list("position", flat=True)) == [0, 2]
+        assert "went on as" in text(web, f"/evaluations/{one.job.job_id}/")
+        web.post(f"/evaluations/{one.job.job_id}/again/")
+        assert Evaluation.objects.latest("id") == fresh
+
+
+def test_a_run_with_nothing_left_is_not_run_again(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0])
+
+    web.post(f"/evaluations/{one.job.job_id}/again/")
+
+    assert Evaluation.objects.count() == Job.objects.count() == 1
+    assert "run-again" not in text(web, f"/evaluations/{one.job.job_id}/")
+
+
+def test_a_job_without_an_evaluation_yet_leads_to_the_job(web: Client) -> None:
+    job = Job.objects.create(work="apps.evals.evaluation.run", kind="evaluation", title="Again")
+
+    answer = web.get(f"/evaluations/{job.job_id}/")
+
+    assert answer.headers["Location"] == f"/system/jobs/{job.job_id}/"
+
+
+def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, "!away"])
+    path = f"/evaluations/{one.job.job_id}/export/"
+
+    table = list(csv.DictReader(io.StringIO(b"".join(web.get(path + "csv/").streaming_content).decode())))
+    lines = [json.loads(line) for line in b"".join(web.get(path + "jsonl/").streaming_content).splitlines()]
+
+    assert [row["basic::equality"] for row in table] == ["1.0", ""]
+    assert (table[1]["error"], table[0]["expected"]) == ("away", "It is 0")
+    assert lines[0]["scores"] == {"basic::equality": {"score": 1.0}} and lines[1]["error"] == "away"
+    assert web.get(path + "pdf/").status_code == 404
+
+
+def test_failing_rows_go_to_a_dataset_once_and_lead_back(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0, "!away", 1.0])
+    path = f"/evaluations/{one.job.job_id}/keep/"
+    page = text(web, path)
+    assert "2 rows" in page and "What is 1?" in page and "post-training" not in page
+
+    web.post(path, {"which": "low", "below": "0.5", "name": "bad", "purpose": "eval/question-answer"})
+
+    rows = list(Row.objects.filter(dataset__dataset_id="bad").order_by("position"))
+    assert [json.loads(row.content)["question"] for row in rows] == ["What is 1?", "What is 2?"]
+    assert rows[0].origin == {
+        "kind": "evaluation", "job_id": one.job.job_id, "row": 2, "trace_id": f"{1:032x}"
+    }  # fmt: skip
+    assert f"/evaluations/{one.job.job_id}/rows/2/" in text(web, "/datasets/bad/rows/1/")
+    again = web.post(path, {"which": "low", "below": "0.5", "into": "bad"})
+    assert again.status_code == 422 and "in it already" in again.content.decode()
+    assert Dataset.objects.get(dataset_id="bad").row_count == 2
+
+
+def test_rows_with_a_verdict_can_be_meant(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation(["A", "B", "B", "C"], functions=["judge"])
+
+    page = text(web, f"/evaluations/{one.job.job_id}/keep/?which=judge%3DB")
+
+    assert "judge said B" in page and "2 rows" in page and "What is 2?" in page
+
+
+def test_a_reader_sees_no_ways_to_change_anything(reader: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0], status=Status.CANCELLED)
+    pages = [text(reader, path) for path in ("/benchmarks/", "/benchmarks/bench/", f"/evaluations/{one.job.job_id}/")]
+
+    for name in ("new-benchmark", "run-benchmark", "delete-benchmark", "run-again", "keep-rows"):
+        assert not any(f'data-ui="{name}"' in page for page in pages)
+    for path in ("/benchmarks/new/", "/evaluations/new/", f"/evaluations/{one.job.job_id}/keep/"):
+        assert reader.get(path).status_code == 403
+    for path in ("again", "cancel"):
+        assert reader.post(f"/evaluations/{one.job.job_id}/{path}/").status_code == 403
+    assert reader.post("/benchmarks/bench/delete/").status_code == 403
+
+
+def test_a_job_of_another_process_is_polled(web: Client, bench: Benchmark, settings: Any) -> None:
+    settings.REDIS_URL = ""  # with it, news come from every process
+    one = made.evaluation([1.0], status=Status.IN_PROGRESS)
+    Job.objects.filter(pk=one.job.pk).update(worker="elsewhere:1")
+
+    page = text(web, f"/evaluations/{one.job.job_id}/")
+    assert f'hx-get="/evaluations/{one.job.job_id}/" hx-trigger="every 2s"' in page
+
+    Job.objects.filter(pk=one.job.pk).update(status=Status.COMPLETED)
+    assert 'hx-trigger="every 2s"' not in text(web, f"/evaluations/{one.job.job_id}/")
+
+
+async def test_watchers_hear_of_rows_and_strangers_do_not(people: dict[str, Any]) -> None:
+    def make() -> str:
+        made.dataset()
+        made.benchmark()
+        return str(made.evaluation([1.0]).job.job_id)
+
+    topic = f"evaluation:{await db.write(make)}"
+    kind = live.kind_of(topic)
+    assert kind is not None
+
+    frames = await kind.frames(topic, 1, {"event_type": "rows_evaluated", "positions": [0, 1]})
+
+    assert frames == [{"k": "state", "v": {"event_type": "rows_evaluated", "rows": 2}}]
+    assert await kind.may_watch(people["viewer"], topic)
+    assert not await kind.may_watch(AnonymousUser(), topic)
+    assert not await kind.may_watch(people["viewer"], "evaluation:nothing")

@@ -1,0 +1,94 @@
+"""How scores lie, which number stands for them, which rows are bad; and what differs in two texts."""
+
+from typing import Any
+
+import pytest
+
+from apps.evals import diffs, spread
+
+
+def rows(*scores: Any) -> list[dict[str, Any]]:
+    return [{"score": score} for score in scores]
+
+
+def test_right_and_wrong_are_both_drawn_also_when_one_never_happened() -> None:
+    lies = spread.of(rows(1.0, 1.0, True))
+
+    assert lies["bars"] == [["0", 0], ["1", 3]]
+    assert (lies["low"], lies["high"], lies["sd"], lies["unscored"]) == (1.0, 1.0, 0.0, 0)
+
+
+def test_many_values_are_drawn_by_tenths_of_their_range() -> None:
+    lies = spread.of(rows(*range(101), None))
+
+    assert [count for _, count in lies["bars"]] == [10] * 9 + [11]
+    assert (lies["bars"][0][0], lies["bars"][-1][0]) == ("0–10", "90–100")
+    assert lies["unscored"] == 1 and lies["mean"] == 50
+
+
+def test_verdicts_are_counted_the_frequent_ones_by_name() -> None:
+    lies = spread.of(rows("B", "A", "A", None, *(f"odd {at}" for at in range(12))))
+
+    assert not lies["is_number"] and lies["scored"] == 15
+    assert ["A", 2] in lies["bars"] and lies["bars"][-1] == ["others", 4]
+    assert sum(count for _, count in lies["bars"]) == 15
+
+
+def test_numbers_a_judge_wrote_as_text_are_numbers() -> None:
+    assert spread.of(rows("4", "5", "5"))["bars"] == [["4", 1], ["5", 2]]
+    assert spread.of(rows("nan", "1e999"))["is_number"] is False
+
+
+def test_nothing_scored_has_nothing_to_draw() -> None:
+    assert spread.of([]) == {"scored": 0, "unscored": 0, "bars": [], "is_number": False}
+    assert spread.of(rows(None))["bars"] == []
+
+
+@pytest.mark.parametrize(
+    ("aggregated", "lies", "told"),
+    [
+        ({"accuracy": {"accuracy": 0.5, "num_correct": 2.0, "num_total": 4}}, {}, (0.5, "accuracy", "2 of 4")),
+        ({"median": {"median": 3.0}, "average": {"average": 2.5}}, {}, (2.5, "average", "")),
+        ({"average": {"average": None}, "median": {"median": 1.0}}, {}, (1.0, "median", "")),
+        ({"categorical_count": {"categorical_count": {"A": 1, "B": 3}}}, {}, (None, "count", "B 3 · A 1")),
+        ({}, {"is_number": True, "mean": 0.25}, (0.25, "mean", "")),
+        ({}, {}, (None, "", "")),
+    ],
+)  # fmt: skip
+def test_one_number_stands_for_the_scores(aggregated: Any, lies: Any, told: Any) -> None:
+    found = spread.headline(aggregated, lies)
+
+    assert (found.value, found.label, found.words) == told
+
+
+def test_rows_without_answer_or_score_are_the_worst() -> None:
+    unanswered = spread.worst({"f": {"score": None}}, "away")
+    unscored = spread.worst({"f": {"score": None, "error": "?"}, "g": {"score": 1.0}}, "")
+    low = spread.worst({"f": {"score": -3}, "g": {"score": 1.0}}, "")
+    words = spread.worst({"f": {"score": "A"}}, "")
+
+    assert unanswered == unscored < low == -3 < words
+
+
+def told(before: str, after: str) -> list[tuple[str, str]]:
+    return [(part.kind, part.text) for part in diffs.parts(before, after) or []]
+
+
+def test_a_difference_is_told_word_by_word() -> None:
+    assert told("It is 14 days.", "It is 30 days.") == [
+        ("same", "It is "), ("del", "14"), ("ins", "30"), ("same", " days.")
+    ]  # fmt: skip
+    assert told("", "new") == [("ins", "new")]
+    assert told("same", "same") == [("same", "same")]
+
+
+@pytest.mark.parametrize(("before", "after"), [("a b c d", "a x y d"), ("no", "yes it is"), ("a  b\nc", "b c a")])
+def test_both_texts_can_be_read_out_of_their_difference(before: str, after: str) -> None:
+    parts = told(before, after)
+
+    assert "".join(text for kind, text in parts if kind != "ins") == before
+    assert "".join(text for kind, text in parts if kind != "del") == after
+
+
+def test_very_long_texts_are_not_compared() -> None:
+    assert diffs.parts("a " * 5_000, "b") is None
