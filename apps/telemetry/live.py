@@ -11,7 +11,7 @@ from apps.telemetry import structure
 from apps.telemetry.store import Saved
 
 LIST = "traces"
-TOLD = 200  # ids one event names
+TOLD = 200  # changed traces one event names
 
 
 def register() -> None:
@@ -26,7 +26,7 @@ def announce(saved: Saved) -> None:
     A trace that came whole has no watchers yet: only those that existed before have a topic of their own.
     """
     if saved.new or saved.changed:
-        event = {"event_type": "traces_changed", "new": saved.new[:TOLD], "changed": list(saved.changed)[:TOLD]}
+        event = {"event_type": "traces_changed", "new": len(saved.new), "changed": list(saved.changed)[:TOLD]}
         live.tell(LIST, event)
     for trace_id, spans in saved.changed.items():
         live.tell(f"trace:{trace_id}", {"event_type": "spans_changed", "spans": spans})
@@ -40,7 +40,7 @@ async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
 
 async def list_frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
     """Return what an event of the list tells: how many are new, and which changed; the page asks for the rest."""
-    return [{"k": "state", "v": {"new": len(event.get("new", ())), "changed": event.get("changed", [])}}]
+    return [{"k": "state", "v": {"new": event["new"], "changed": event["changed"]}}]
 
 
 async def _may_watch(user: Any, topic: str) -> bool:

@@ -57,6 +57,8 @@ def _lines(spans: Sequence[Span]) -> list[Line]:
         span, depth = waiting.pop()
         ordered.append((span, depth))
         waiting += [(child, depth + 1) for child in reversed(children.get(span.span_id, []))]
+    seen = {span.pk for span, _ in ordered}
+    ordered += [(span, 0) for span in spans if span.pk not in seen]  # spans that are each other's forebears
     depths = [depth for _, depth in ordered] + [0]
     return [_line(span, depths[at], depths[at + 1]) for at, (span, _) in enumerate(ordered)]
 

@@ -190,7 +190,7 @@ def _last_ends(traces: list[int]) -> dict[int, int]:
     ends: dict[int, int] = {}
     for some in chunked(traces, ASKED):
         rows = Span.objects.order_by().filter(trace__in=some, end_ns__isnull=False).values("trace")
-        ends.update(rows.annotate(last=Max("end_ns")).values_list("trace", "last"))
+        ends |= {int(pk): last for pk, last in rows.annotate(last=Max("end_ns")).values_list("trace", "last")}
     return ends
 
 

@@ -5,10 +5,13 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils.html import escape
 
-from apps.telemetry.models import Span
+from apps.core import live as topics
+from apps.telemetry import live, outline
+from apps.telemetry.models import Span, Trace
 from apps.telemetry.outline import PAGE
 from tests.telemetry import spans
 
@@ -304,10 +307,6 @@ def test_a_viewer_is_not_offered_to_write(page: Client, operator: Any) -> None:
 
 
 def test_frames_bring_the_spans_that_changed() -> None:
-    from asgiref.sync import async_to_sync
-
-    from apps.telemetry import live
-
     trace = spans.trace()
     number = trace.spans.get(name="tool_execution").pk
 
@@ -316,3 +315,27 @@ def test_frames_bring_the_spans_that_changed() -> None:
 
     assert frame["k"] == "spans" and frame["cols"]["id"] == [number]
     assert gone == [{"k": "resync"}]
+
+
+def test_news_of_the_list_count_what_is_new_and_name_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(topics, "tell", lambda topic, event: told.append((topic, event)))
+    one = spans.trace()
+
+    live.announce(spans.save(*(spans.record() for _ in range(300)), spans.record(trace_id=one.trace_id)))
+
+    [frame] = async_to_sync(live.list_frames)(*told[0][:1], 1, told[0][1])
+    assert frame == {"k": "state", "v": {"new": 300, "changed": [one.trace_id]}}
+    assert [topic for topic, _ in told] == ["traces", one.topic]
+
+
+def test_the_outline_leaves_out_no_span() -> None:
+    one = spans.trace()
+    a, b = spans.span_id(), spans.span_id()
+    of = {"trace_id": one.trace_id, "name": "round"}
+    spans.save(spans.record(**of, span_id=a, parent_span_id=b), spans.record(**of, span_id=b, parent_span_id=a))
+
+    shown = outline.outline_of(Trace.objects.get(), 1)
+
+    assert len(shown.lines) == shown.count == 6
+    assert sum(line.opens for line in shown.lines) == sum(len(line.closes) for line in shown.lines)
