@@ -1,5 +1,6 @@
 """What a row asks, and what a scoring function is shown of it (SEMANTICS 4.3)."""
 
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json
@@ -7,6 +8,7 @@ from pydantic_core import from_json
 from apps.agents.history import to_openai
 from apps.core.content import text_of
 from apps.core.errors import BadRequest
+from apps.core.fields import json_text
 
 Json = dict[str, Any]
 CONVERSATIONS = ("chat_completion_input", "messages")
@@ -55,13 +57,20 @@ def _prompt(value: Any) -> str:
     read = _read(value)
     if isinstance(read, dict):
         read = read.get("content", read.get("prompt", read.get("text")))
-    return _text(read if read is not None else value)
+    return _words(read) or _text(value)
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return text_of(value) if isinstance(value, list | dict) else str(value)
+    """Return a value as words; what holds none, as it is written in JSON."""
+    return value if isinstance(value, str) else _words(value) or json_text(value)
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, str | list | dict):
+        return ""
+    with suppress(TypeError):  # content items whose text is none
+        return text_of(value)
+    return ""
 
 
 def _list(value: Any, column: str) -> list[Any]:
@@ -74,7 +83,7 @@ def _list(value: Any, column: str) -> list[Any]:
 
 
 def _message(value: Any, column: str) -> Json:
-    if not isinstance(value, dict) or value.get("role") not in ROLES or "content" not in value:
+    if not isinstance(value, dict) or str(value.get("role")) not in ROLES or "content" not in value:
         raise BadRequest(f"'{column}': each message needs a role ({', '.join(sorted(ROLES))}) and content.")
     message = {"role": value["role"], "content": _content(value["content"], column)}
     kept = ("tool_calls", "tool_call_id", "name")
@@ -94,5 +103,5 @@ def _read(value: Any) -> Any:
         return value
     try:
         return from_json(value)
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: text that holds half a character
         return value

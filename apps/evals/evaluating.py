@@ -1,6 +1,7 @@
 """Rows in, results out, several at once. Knows candidates and scorers as functions; knows no database."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,16 +14,15 @@ from pydantic_core import from_json
 
 from apps.core.errors import ConsoleError
 from apps.evals import asked
-from apps.evals.candidates import Answer, Ask
+from apps.evals.candidates import Ask
+from apps.evals.patience import Patience
 from apps.inference import spans
 
+log = logging.getLogger(__name__)
 tracer = trace.get_tracer("apps.evals")
 Json = dict[str, Any]
 Score = Callable[[Json], Awaitable[dict[str, Json]]]  # a row as scorers read it → a score row for each function
 Rows = AsyncIterator[tuple[int, str]]
-TRIES_S = (0.5, 2.0)  # waits before a row whose backend failed is asked again
-TRANSIENT = {429, 502, 503, 504}
-GIVEN_UP = 20  # rows that failed one after the other: then nobody waits and asks again, until one is answered
 ROOT: dict[str, bool | str] = {
     "__root__": True,
     "__root_span__": True,
@@ -55,7 +55,7 @@ class Run:
     functions: list[str]
     at_once: int
     about: dict[str, str] = field(default_factory=dict)
-    failed_in_a_row: int = 0
+    patience: Patience = field(default_factory=Patience)
 
     async def results(self, rows: Rows) -> AsyncGenerator[Result]:
         """Yield each row's result as it is there, in any order; closing the iterator stops what runs."""
@@ -75,8 +75,10 @@ class Run:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(self.at_once):
                         group.create_task(work())
-            finally:
+            except Exception:
                 await done.put(None)
+                raise
+            await done.put(None)  # not when it is cancelled: nobody reads any more, and there may be no room
 
         working = asyncio.create_task(all_work())
         try:
@@ -99,16 +101,15 @@ class Run:
             return result
 
     async def _result(self, position: int, text: str, span: Span) -> Result:
-        row: Json = from_json(text)
-        spans.note(span, "input", asked.question_of(row))
         try:
-            answer = await self._answer(row)
+            row: Json = from_json(text)
+            spans.note(span, "input", asked.question_of(row))
+            answer = await self.patience(lambda: self.ask(row))
         except ConsoleError as error:
-            self.failed_in_a_row += 1
-            span.set_status(Status(StatusCode.ERROR, error.detail))
-            nothing: Json = {"generated_answer": None, "error": error.detail}
-            return Result(position, text, nothing, {name: {"score": None} for name in self.functions}, error.detail)
-        self.failed_in_a_row = 0
+            return self._failed(position, text, span, error.detail)
+        except Exception as error:  # rows come from anywhere: what asking one trips over is its own failure
+            log.exception("a row could not be asked")
+            return self._failed(position, text, span, f"The row could not be asked: {type(error).__name__}: {error}")
         scores = await self.score(asked.shown(row, answer.generation))
         for name, one in scores.items():
             if isinstance(one.get("score"), int | float):
@@ -122,12 +123,7 @@ class Run:
             output_tokens=answer.output_tokens,
         )
 
-    async def _answer(self, row: Json) -> Answer:
-        for wait_s in TRIES_S:
-            try:
-                return await self.ask(row)
-            except ConsoleError as error:
-                if error.status not in TRANSIENT or self.failed_in_a_row >= GIVEN_UP:
-                    raise
-                await asyncio.sleep(wait_s)
-        return await self.ask(row)
+    def _failed(self, position: int, text: str, span: Span, why: str) -> Result:
+        span.set_status(Status(StatusCode.ERROR, why))
+        nothing: Json = {"generated_answer": None, "error": why}
+        return Result(position, text, nothing, {name: {"score": None} for name in self.functions}, why)

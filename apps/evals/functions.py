@@ -1,6 +1,7 @@
 """Which scoring functions there are, built-in and registered, and what a run of one is told. Plain database work."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from apps.core.errors import BadRequest, Conflict, NotBuiltIn, NotFound
 from apps.core.spec import SpecModel, did_you_mean
 from apps.evals import candidates, schemas
 from apps.evals.models import ScoringFunction
+from apps.evals.patience import Patience
 from apps.evals.scoring import expressions
-from apps.evals.scoring.base import KINDS, Embed, Json, Scorer, aggregate
+from apps.evals.scoring.base import KINDS, Embed, Json, Judge, Scorer, aggregate
 from apps.evals.scoring.catalog import BUILT_IN
 from apps.evals.scoring.running import Scorers
 from apps.inference import chat, registry
@@ -104,7 +106,7 @@ def scorers(scoring: Mapping[str, Any]) -> Scorers:
     models = {one.embedding_model for one in kept.values() if one.embedding_model}
     return Scorers(
         {name: (BUILT_IN[one.function], one.params) for name, one in kept.items()},
-        candidates.judge,
+        _judge(),
         _embed(min(models)) if models else None,
     )
 
@@ -206,10 +208,22 @@ def _embedding_model() -> str | None:
     return model.identifier if model is not None else None
 
 
+def _judge() -> Judge:
+    patience: defaultdict[str, Patience] = defaultdict(Patience)  # by model: one may be dead and another live
+
+    async def judge(model_id: str, prompt: str) -> str:
+        return await patience[model_id](lambda: candidates.judge(model_id, prompt))
+
+    return judge
+
+
 def _embed(model_id: str) -> Embed:
+    patience = Patience()
+
     async def embed(texts: list[str]) -> list[list[float]]:
         target = await chat.find(model_id, "embedding")
-        return [row["embedding"] for row in (await chat.embed(target, {"input": texts}))["data"]]
+        answer = await patience(lambda: chat.embed(target, {"input": texts}))
+        return [row["embedding"] for row in answer["data"]]
 
     return embed
 

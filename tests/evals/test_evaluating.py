@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import BadRequest, ProviderError
-from apps.evals import evaluating
+from apps.evals import patience
 from apps.evals.candidates import Answer
 from apps.evals.evaluating import Result, Run
 from stack_console import tracing
@@ -99,7 +99,7 @@ async def test_a_row_that_cannot_be_asked_fails_alone() -> None:
 
 
 async def test_a_backend_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluating, "TRIES_S", (0.001, 0.001))
+    monkeypatch.setattr(patience, "TRIES_S", (0.001, 0.001))
     model = Model(fails=2)
 
     found = await results_of(model, {"question": "a", "answer": "A"})
@@ -108,8 +108,8 @@ async def test_a_backend_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPat
 
 
 async def test_nobody_waits_for_a_backend_that_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluating, "TRIES_S", (0.001, 0.001))
-    monkeypatch.setattr(evaluating, "GIVEN_UP", 5)
+    monkeypatch.setattr(patience, "TRIES_S", (0.001, 0.001))
+    monkeypatch.setattr(patience, "GIVEN_UP", 5)
     model = Model(fails=10_000)
 
     found = await results_of(model, *questions(200), at_once=4)
@@ -129,6 +129,56 @@ async def test_closing_stops_what_runs_and_reads_no_further() -> None:
     await asyncio.sleep(0.02)
 
     assert len(model.calls) == asked < 60
+
+
+async def test_closing_does_not_wait_for_room_when_the_reader_was_slow() -> None:
+    run = Run(Model().ask, score, ["f"], 4)
+
+    async with asyncio.timeout(5):
+        async with aclosing(run.results(rows(*questions(500)))) as results:
+            async for _ in results:
+                await asyncio.sleep(0.2)  # meanwhile more are answered than wait for a reader
+                break
+
+
+async def test_a_row_whose_asking_trips_over_it_fails_alone() -> None:
+    model = Model()
+
+    found = await results_of(model, {"no_question": 1}, {"question": "b", "answer": "B"})
+
+    assert "KeyError" in found[0].error and found[0].generation["generated_answer"] is None
+    assert found[1].scores == {"f": {"score": 1.0}}
+
+
+async def test_rows_that_are_refused_do_not_cost_others_their_second_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "TRIES_S", (0.001,))
+    model = Model()
+    refused = [{"question": "x", "refused": True}] * (patience.GIVEN_UP + 1)
+    run = Run(model.ask, score, ["f"], 1)
+    async for _ in run.results(rows(*refused)):
+        pass
+    model.fails = 1
+
+    [result] = [one async for one in run.results(rows({"question": "a", "answer": "A"}))]
+
+    assert result.scores == {"f": {"score": 1.0}}
+
+
+async def test_a_backend_that_says_when_to_come_back_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    async def busy() -> Answer:
+        raise ProviderError("too often", status=429, headers={"Retry-After": "7"})
+
+    monkeypatch.setattr(patience.asyncio, "sleep", sleep)
+
+    with pytest.raises(ProviderError):
+        await patience.Patience()(busy)
+
+    assert waited == [7.0, 7.0]
 
 
 async def test_a_bug_in_a_scorer_ends_the_run_with_it() -> None:

@@ -4,6 +4,7 @@ Knows no database and no provider: the model that judges and the one that embeds
 """
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,7 @@ from apps.evals.schemas import (
     ScoringFnParams,
 )
 
+log = logging.getLogger(__name__)
 Json = dict[str, Any]
 Judge = Callable[[str, str], Awaitable[str]]  # model id and prompt → the model's answer
 Embed = Callable[[list[str]], Awaitable[list[list[float]]]]  # texts → a vector for each
@@ -95,6 +97,9 @@ async def score(scorer: Scorer, row: Json, params: ScoringFnParams, judge: Judge
         return failed(str(error))
     except ConsoleError as error:
         return failed(error.detail)
+    except Exception as error:  # rows and judges' answers come from anywhere
+        log.exception("%s could not score a row", scorer.identifier)
+        return failed(f"The row cannot be scored: {type(error).__name__}: {error}"[:500])
 
 
 def failed(why: str) -> Json:

@@ -151,6 +151,10 @@ class _Pool:
             future.set_exception(error)
         except OSError as error:
             future.set_exception(RowError(f"No process could be started to score the row: {error}"))
+        except Exception as error:  # whoever waits must hear of it, and the next order finds this thread alive
+            future.set_exception(RowError(f"The row cannot be scored: {type(error).__name__}: {error}"))
+            if child is not None:
+                child.end()  # half an answer may stand in its pipe
         return child
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import ProviderError
+from apps.evals import candidates, functions, patience
 from apps.evals.schemas import LLMAsJudgeScoringFnParams
 from apps.evals.scoring.catalog import BUILT_IN
 from apps.evals.scoring.judging import fill
@@ -151,3 +152,42 @@ def test_cosine_and_objects() -> None:
     assert cosine([2, 2], [1, 1]) == pytest.approx(1.0)
     assert object_in('a {b} {"c": {"d": 1}} {"e": 2}') == {"c": {"d": 1}}
     assert object_in("none") is None
+
+
+@pytest.mark.parametrize("reply", ['{"questions": "one", "evasive": 0}', '{"questions": null, "evasive": 0}'])
+async def test_a_judge_whose_json_has_other_types_costs_its_row_alone(reply: str) -> None:
+    judge, _ = says(reply)
+
+    async def embed(texts: list[str]) -> list[list[float]]:
+        return [[1.0]] * len(texts)
+
+    found = await score("braintrust::answer-relevancy", ROW, JUDGED, judge, embed)
+
+    assert found["score"] is None and "cannot be scored" in found["error"]
+
+
+async def test_vectors_that_do_not_fit_together_cost_their_row_alone() -> None:
+    async def embed(texts: list[str]) -> list[list[float]]:
+        return [[1.0], [1.0, 2.0]]
+
+    found = await score("braintrust::answer-similarity", ROW, JUDGED, None, embed)
+
+    assert found["score"] is None and found["error"]
+
+
+async def test_a_judge_that_fails_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    async def failing(model_id: str, prompt: str) -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise ProviderError("too often", status=429)
+        return "Score: 5"
+
+    monkeypatch.setattr(patience, "TRIES_S", (0.001, 0.001))
+    monkeypatch.setattr(candidates, "judge", failing)
+    params = {"type": "llm_as_judge", "judge_model": "m", "prompt_template": "?", "judge_score_regexes": [r"(\d)"]}
+    scorers = functions.scorers({"mine": {"function": "llm-as-judge::base", "params": params}})
+
+    assert (await scorers.score(ROW))["mine"]["score"] == "5" and tries == 3

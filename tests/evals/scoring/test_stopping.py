@@ -185,6 +185,16 @@ async def test_a_child_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     assert started
 
 
+async def test_an_order_that_cannot_be_given_is_told_and_costs_no_thread(settings: Any) -> None:
+    settings.SCORING_PROCESSES = 1
+    own = pool._Pool()
+
+    with pytest.raises(pool.RowError, match="TypeError"):
+        own.submit("search", object(), 5).result(timeout=20)
+
+    assert own.submit("search", {"patterns": ["(a)"], "text": "a"}, 5).result(timeout=25) == "a"
+
+
 async def test_work_nobody_waits_for_any_more_is_not_begun(settings: Any) -> None:
     settings.SCORING_PROCESSES = 1
     own = pool._Pool()
