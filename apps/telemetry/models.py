@@ -142,7 +142,7 @@ class Span(models.Model):
             models.Index(fields=["span_id"], name="span_by_id"),
             models.Index(fields=["name", "start_ns"], name="span_name"),
             models.Index(fields=["start_ns"], name="span_failed", condition=Q(status="error")),
-            models.Index(fields=["start_ns"], name="span_open", condition=Q(end_ns=None)),
+            models.Index(fields=["start_ns"], name="span_unfinished", condition=Q(end_ns=None, resource__isnull=False)),
             models.Index(fields=["agent_id", "start_ns"], name="span_agent", condition=~Q(agent_id="")),
             models.Index(fields=["agent_name", "start_ns"], name="span_agent_name", condition=~Q(agent_name="")),
             models.Index(fields=["session_id", "start_ns"], name="span_session", condition=~Q(session_id="")),

@@ -8,7 +8,7 @@ import logging
 import time
 from datetime import datetime
 
-from django.db.models import F, Max
+from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Coalesce
 
 from apps.agents.models import Turn
@@ -37,12 +37,16 @@ async def watch() -> None:
         await asyncio.sleep(LOOK_S)
 
 
+def open_spans() -> QuerySet[Span]:
+    """Return the open spans whose process is known, oldest first; those that came as events name none."""
+    return Span.objects.filter(end_ns=None, resource__isnull=False).order_by("start_ns")
+
+
 def _lost() -> list[SpanRecord]:
     """Return open spans that nobody will end any more, as they are to be stored."""
-    spans = Span.objects.filter(end_ns=None).exclude(resource=None).select_related("resource", "trace")
     dead: dict[int | None, bool] = {}
     found = []
-    for span in spans.order_by("start_ns").iterator(chunk_size=AT_ONCE):
+    for span in open_spans().select_related("resource", "trace").iterator(chunk_size=AT_ONCE):
         if span.resource_id not in dead:
             dead[span.resource_id] = _is_gone(span)
         if dead[span.resource_id] or _is_too_old(span):
