@@ -17,7 +17,7 @@ from apps.telemetry.event_schemas import (
     UnstructuredLogEvent,
     nanoseconds,
 )
-from apps.telemetry.models import Span, Trace
+from apps.telemetry.models import NAME, Span, Trace
 from apps.telemetry.own import TTL
 from apps.telemetry.points import Point
 from apps.telemetry.records import Json, SpanRecord
@@ -50,7 +50,7 @@ def _keep(asked: LogEventRequest) -> None:
 
 
 def _point(event: MetricEvent) -> Point:
-    labels = {name[: otlp.NAME]: otlp_values.label(value)[: otlp.NAME] for name, value in _attributes(event).items()}
+    labels = {name[:NAME]: otlp_values.label(value)[:NAME] for name, value in _attributes(event).items()}
     return Point(event.metric, labels, event.unit, nanoseconds(event.timestamp) // SECOND_NS, float(event.value))
 
 
@@ -89,7 +89,7 @@ def _lock(trace_id: str) -> None:
 def _begin(record: SpanRecord, event: StructuredLogEvent, payload: SpanStartPayload) -> None:
     if payload.parent_span_id == record.span_id:
         raise BadRequest("event.payload.parent_span_id: a span cannot be its own parent")
-    record.name = otlp_values.text(payload.name)[: otlp.NAME] or "unnamed"
+    record.name = otlp_values.text(payload.name)[:NAME] or "unnamed"
     record.parent_span_id = payload.parent_span_id or ""
     record.start_ns = nanoseconds(event.timestamp)
     if record.end_ns is not None:
@@ -122,7 +122,7 @@ def _say(record: SpanRecord, event: UnstructuredLogEvent) -> None:
 
 def _attributes(event: UnstructuredLogEvent | StructuredLogEvent | MetricEvent) -> Json:
     return {
-        otlp_values.text(name)[: otlp.NAME]: otlp_values.text(value) if isinstance(value, str) else value
+        otlp_values.text(name)[:NAME]: otlp_values.text(value) if isinstance(value, str) else value
         for name, value in (event.attributes or {}).items()
         if name and value is not None
     }

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from apps.telemetry.bulk import chunked, clean
-from apps.telemetry.models import AttributeKey, Resource
+from apps.telemetry.models import NAME, AttributeKey, Resource
 from apps.telemetry.records import Json, digest
 
 ASKED = 5_000
@@ -24,7 +24,7 @@ _since = 0.0
 
 def key(name: str) -> str:
     """Return an attribute's name as its key is kept."""
-    return clean(name)[:255]
+    return clean(name)[:NAME]
 
 
 def keys(names: Iterable[str]) -> dict[str, int]:
@@ -73,7 +73,7 @@ def forget() -> None:
 
 def _row(one: str, told: Json) -> Resource:
     name = told.get("service.name")
-    service = clean(name)[:255] if isinstance(name, str) else ""
+    service = clean(name)[:NAME] if isinstance(name, str) else ""
     return Resource(digest=one, service=service, attributes=told, seen_s=int(time.time()))
 
 

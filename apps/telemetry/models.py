@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from apps.core.fields import JSONTextField
 
+NAME = 255  # characters that are kept of any name
 TEXT = 250  # characters of a value that an index holds; longer ones end in their hash (records.indexed)
 
 
@@ -38,7 +39,7 @@ class Resource(models.Model):
     """Where spans come from: a service with its version, host and process, told once for all of its spans."""
 
     digest = models.CharField(max_length=64, unique=True)
-    service = models.CharField(max_length=255, blank=True)
+    service = models.CharField(max_length=NAME, blank=True)
     attributes = JSONTextField(default=dict)
     seen_s = models.BigIntegerField(default=0, help_text="Unix time at which it was last looked up, to some hours.")
 
@@ -55,7 +56,7 @@ class Trace(models.Model):
     id = models.BigAutoField(primary_key=True)
     trace_id = models.CharField(max_length=32, unique=True)
     root_span_id = models.CharField(max_length=16, blank=True)
-    name = models.CharField(max_length=255, blank=True)
+    name = models.CharField(max_length=NAME, blank=True)
     kind = models.CharField(max_length=6, choices=Kind.choices, default=Kind.OTHER)
     status = models.CharField(max_length=5, choices=Status.choices, blank=True)
     start_ns = models.BigIntegerField()
@@ -64,12 +65,12 @@ class Trace(models.Model):
     error_count = models.IntegerField(default=0)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
-    service = models.CharField(max_length=255, blank=True)
-    model = models.CharField(max_length=255, blank=True)
-    agent_id = models.CharField(max_length=255, blank=True)
-    agent_name = models.CharField(max_length=255, blank=True)
-    session_id = models.CharField(max_length=255, blank=True)
-    turn_id = models.CharField(max_length=255, blank=True)
+    service = models.CharField(max_length=NAME, blank=True)
+    model = models.CharField(max_length=NAME, blank=True)
+    agent_id = models.CharField(max_length=NAME, blank=True)
+    agent_name = models.CharField(max_length=NAME, blank=True)
+    session_id = models.CharField(max_length=NAME, blank=True)
+    turn_id = models.CharField(max_length=NAME, blank=True)
     input = models.CharField(max_length=200, blank=True, help_text="The beginning of what was asked.")
     output = models.CharField(max_length=200, blank=True, help_text="The beginning of what was answered.")
     expires_s = models.BigIntegerField(help_text="Unix time after which the trace is purged.")
@@ -116,19 +117,19 @@ class Span(models.Model):
     )
     span_id = models.CharField(max_length=16)
     parent_span_id = models.CharField(max_length=16, blank=True)
-    name = models.CharField(max_length=255)
+    name = models.CharField(max_length=NAME)
     kind = models.CharField(max_length=6, choices=Kind.choices, default=Kind.OTHER)
     status = models.CharField(max_length=5, choices=Status.choices, blank=True)
     start_ns = models.BigIntegerField()
     end_ns = models.BigIntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
-    agent_id = models.CharField(max_length=255, blank=True)
-    agent_name = models.CharField(max_length=255, blank=True)
-    session_id = models.CharField(max_length=255, blank=True)
-    turn_id = models.CharField(max_length=255, blank=True)
+    agent_id = models.CharField(max_length=NAME, blank=True)
+    agent_name = models.CharField(max_length=NAME, blank=True)
+    session_id = models.CharField(max_length=NAME, blank=True)
+    turn_id = models.CharField(max_length=NAME, blank=True)
     otel_kind = models.SmallIntegerField(default=0, help_text="OpenTelemetry's SpanKind as OTLP numbers it.")
-    scope = models.CharField(max_length=255, blank=True, help_text="The instrumentation that made the span.")
+    scope = models.CharField(max_length=NAME, blank=True, help_text="The instrumentation that made the span.")
     resource = models.ForeignKey(Resource, null=True, on_delete=models.SET_NULL, db_index=False, db_constraint=False)
     message = models.TextField(blank=True, help_text="Why it failed.")
     attributes = JSONTextField(default=dict)
@@ -156,7 +157,7 @@ class Span(models.Model):
 class AttributeKey(models.Model):
     """The name of an attribute, told once."""
 
-    name = models.CharField(max_length=255, unique=True)
+    name = models.CharField(max_length=NAME, unique=True)
     seen_s = models.BigIntegerField(default=0, help_text="Unix time at which it was last looked up, to some hours.")
 
     def __str__(self) -> str:
@@ -195,7 +196,7 @@ class SpanAttribute(models.Model):
 class MetricSeries(models.Model):
     """One metric with one set of labels and a unit. ``labels`` is a list of [name, value], sorted by name."""
 
-    metric = models.CharField(max_length=255)
+    metric = models.CharField(max_length=NAME)
     unit = models.CharField(max_length=63, blank=True)
     labels = JSONTextField(default=list)
     digest = models.CharField(max_length=64, help_text="Of the labels: what makes them unique.")

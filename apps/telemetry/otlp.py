@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from apps.core.errors import TooLarge
 from apps.telemetry import otlp_json, otlp_protobuf, otlp_values
+from apps.telemetry.models import NAME
 from apps.telemetry.otlp_values import DataPoint, Style
 from apps.telemetry.own import TTL
 from apps.telemetry.records import MAX_INT, Json, SpanRecord, digest
@@ -19,7 +20,6 @@ MAX_ITEMS = 20_000  # spans or data points of one request
 MAX_ATTRIBUTES = 512
 MAX_EVENTS = 1_000  # of a span, and as many links
 MAX_LABELS = 64
-NAME = 255
 TEN_YEARS_S = 10 * 365 * 86_400
 TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}")

@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 from pydantic_core import to_json
 
 from apps.telemetry.models import Span, Status
+from apps.telemetry.records import MAX_INT
 
 Json = dict[str, Any]
 CODES = {Status.OK: 1, Status.ERROR: 2}
 CHUNK = 500
-MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 
 
 def request_of(spans: Iterable[Span]) -> Json:
@@ -106,7 +106,7 @@ def _value(value: Any) -> Json:
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):
-        return {"intValue": str(value)} if MIN_INT <= value <= MAX_INT else {"doubleValue": float(value)}
+        return {"intValue": str(value)} if -MAX_INT - 1 <= value <= MAX_INT else {"doubleValue": float(value)}
     if isinstance(value, float):
         return {"doubleValue": value}
     if isinstance(value, dict):

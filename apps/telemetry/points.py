@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from apps.telemetry.bulk import chunked, clean, insert
-from apps.telemetry.models import MetricPoint, MetricSeries
+from apps.telemetry.models import NAME, MetricPoint, MetricSeries
 from apps.telemetry.records import digest
 
 ASKED = 5_000  # series one query names
-METRIC, UNIT, LABEL = 255, 63, 1_000  # characters that are kept
+UNIT, LABEL = 63, 1_000  # characters that are kept
 LAST_S = 2**53  # times beyond it are no times
 Key = tuple[str, str, str]  # metric, unit, digest of the labels
 
@@ -55,12 +55,12 @@ def series_of(wanted: Sequence[tuple[str, str, dict[str, str]]]) -> list[int]:
 
 @lru_cache(maxsize=4_096)
 def _key(metric: str, unit: str, labels: tuple[tuple[str, str], ...]) -> Key:
-    return clean(metric)[:METRIC], clean(unit)[:UNIT], digest(as_list(dict(labels)))
+    return clean(metric)[:NAME], clean(unit)[:UNIT], digest(as_list(dict(labels)))
 
 
 def as_list(labels: dict[str, str]) -> list[list[str]]:
     """Return labels as their column holds them: name and value, sorted by name."""
-    return [[clean(str(name))[:METRIC], clean(str(value))[:LABEL]] for name, value in sorted(labels.items())]
+    return [[clean(str(name))[:NAME], clean(str(value))[:LABEL]] for name, value in sorted(labels.items())]
 
 
 def _found(keys: Sequence[Key]) -> dict[Key, int]:

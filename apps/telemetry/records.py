@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 from apps.core.redaction import without_credentials
-from apps.telemetry.models import TEXT, Kind
+from apps.telemetry.models import NAME, TEXT, Kind
 
 Json = dict[str, Any]
 HOT = ("agent_id", "agent_name", "session_id", "turn_id")
@@ -76,7 +76,7 @@ class SpanRecord:
         for name in ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name"):
             value = self.attributes.get(name)
             if isinstance(value, str) and value:
-                return value[:255]
+                return value[:NAME]
         return ""
 
 
@@ -158,7 +158,7 @@ def values(record: SpanRecord) -> Iterator[tuple[str, Value]]:
     """
     for name, value in record.attributes.items():
         if value is not None and not (is_hot(name, value) and number_in(value) is None):
-            yield name[:255], indexed(value)
+            yield name[:NAME], indexed(value)
 
 
 def indexed(value: Any) -> Value:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from apps.core.spec import SpecModel
+from apps.telemetry.models import NAME
 
 MAX_CONDITIONS = 50
 MAX_KEYS = 500
 MAX_TRACES = 1_000
-KEY = 255  # characters of a name that spans are found by
 BIGGEST = 2**62  # beyond it no database can count
 
 QueryConditionOp = Literal["eq", "ne", "gt", "lt"]
@@ -21,7 +21,7 @@ SpanStatus = Literal["ok", "error"]
 MetricQueryType = Literal["range", "instant"]
 MetricLabelOperator = Literal["=", "!=", "=~", "!~"]
 Depth = Annotated[int, Field(ge=0, le=BIGGEST)]
-Key = Annotated[str, Field(max_length=KEY)]
+Key = Annotated[str, Field(max_length=NAME)]
 Keys = Annotated[list[Key], Field(max_length=MAX_KEYS)]
 UnixTime = Annotated[int, Field(ge=-BIGGEST, le=BIGGEST)]
 
@@ -139,7 +139,7 @@ class MetricLabelMatcher(SpecModel):
     # Published as required; left out, it is read as its published default.
     model_config = ConfigDict(json_schema_extra={"required": ["name", "value", "operator"]})
 
-    name: str = Field(max_length=KEY)
+    name: str = Field(max_length=NAME)
     value: str = Field(max_length=1_000)
     operator: MetricLabelOperator = "="
 

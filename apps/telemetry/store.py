@@ -14,11 +14,10 @@ from django.db.models import Max
 from apps.core.fields import json_text
 from apps.telemetry import known, summing
 from apps.telemetry.bulk import chunked, clean, insert, insert_returning, update
-from apps.telemetry.models import Span, SpanAttribute, Trace
+from apps.telemetry.models import NAME, Span, SpanAttribute, Trace
 from apps.telemetry.records import HOT, SpanRecord, values
 
 Spot = tuple[int, str]  # the trace's primary key and the span's id
-NAME = 255
 ASKED = 5_000  # ids one query names
 SPAN_COLUMNS = (
     "trace_id", "span_id", "parent_span_id", "name", "kind", "status", "start_ns", "end_ns", "input_tokens",

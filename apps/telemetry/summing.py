@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.telemetry.bulk import clean
-from apps.telemetry.models import Kind, Span, Status, Trace
+from apps.telemetry.models import NAME, Kind, Span, Status, Trace
 from apps.telemetry.records import HOT, SpanRecord, input_of, output_of
 from apps.telemetry.windows import SECOND_NS
 
@@ -47,7 +47,7 @@ def add(trace: Trace, record: SpanRecord) -> None:
     is_root = not record.parent_span_id and trace.root_span_id in ("", record.span_id)
     if is_root or (not trace.root_span_id and (not trace.name or record.start_ns < trace.start_ns)):
         trace.root_span_id = record.span_id if is_root else ""
-        trace.name, trace.kind, trace.status = clean(record.name)[:255], str(kind), record.status
+        trace.name, trace.kind, trace.status = clean(record.name)[:NAME], str(kind), record.status
     trace.span_count += 1
     trace.error_count += record.status == Status.ERROR
     trace.start_ns = min(trace.start_ns, record.start_ns)
@@ -82,7 +82,7 @@ def _tell(trace: Trace, record: SpanRecord, kind: str, *, is_root: bool) -> None
     """Keep of a span what finds its trace again: whose turn it was, what was asked and answered."""
     service = record.resource.get("service.name")
     if isinstance(service, str) and (is_root or not trace.service):
-        trace.service = clean(service)[:255]
+        trace.service = clean(service)[:NAME]
     for name in HOT:
         value = clean(record.hot(name))
         if value and (is_root or not getattr(trace, name)):

@@ -19,6 +19,7 @@ from apps.core.numbers import whole
 from apps.telemetry import outline, span_bodies, span_view, structure
 from apps.telemetry.models import Kind, Span, SpanAttribute, Status, Trace
 from apps.telemetry.naming import names_of
+from apps.telemetry.records import MAX_INT
 from apps.telemetry.span_view import RUNNING, UNFINISHED, SpanView
 from apps.telemetry.windows import time_of
 
@@ -93,7 +94,7 @@ def step_span(request: HttpRequest, step_id: str) -> HttpResponse:
 def span_detail(request: HttpRequest, trace_id: str, number: int) -> HttpResponse:
     """The pane of one span."""
     trace = trace_or_404(trace_id)
-    span = trace.spans.select_related("resource").filter(pk=min(number, 2**63 - 1)).first()
+    span = trace.spans.select_related("resource").filter(pk=min(number, MAX_INT)).first()
     if span is None:
         raise Http404("This span is not in the trace")
     return render(request, "telemetry/_span.html", {"trace": trace} | _pane(request, trace, span))
