@@ -170,8 +170,11 @@ def unregister(dataset_id: str, actor: Principal) -> Dataset:
     Many rows are hidden at once and removed by a job.
     """
     dataset = rows.locked(dataset_id)
-    jobs = Job.objects.active().filter(about_kind="dataset", about_id=dataset.dataset_id)
-    reading = jobs.exclude(job_id=dataset.job_id).first()
+    active = Job.objects.active()
+    jobs = active.filter(about_kind="dataset", about_id=dataset.dataset_id)
+    # A job about something else tells by an argument of this name which dataset it reads.
+    readers = active.filter(arguments__dataset_id=dataset.dataset_id)
+    reading = jobs.exclude(job_id=dataset.job_id).first() or readers.first()
     if reading is not None:
         raise Conflict(f"Dataset '{dataset_id}' is in use by job {reading.job_id} ({reading.title}); cancel it first.")
     runner.cancel(jobs, actor)

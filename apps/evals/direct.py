@@ -6,7 +6,7 @@ from contextlib import aclosing
 from django.conf import settings
 
 from apps.core import db
-from apps.core.errors import TooLarge
+from apps.core.errors import BadRequest, TooLarge
 from apps.core.fields import json_text
 from apps.evals import asked, candidates, functions, schemas
 from apps.evals.evaluating import Result, Run
@@ -26,8 +26,8 @@ async def evaluate(request: schemas.EvaluateRowsRequest) -> schemas.EvaluateResp
             "Register them as a dataset with a benchmark, and start a job."
         )
     number = wanted(config, len(rows))
-    for row in rows[:number]:
-        asked.messages_of(row)
+    for at, row in enumerate(rows[:number]):
+        _check(at, row)
     scoring = await db.read(functions.resolved, request.scoring_functions, config.scoring_params)
     scorers = functions.scorers({name: params.model_dump(mode="json") for name, params in scoring.items()})
     ask = await candidates.ready(config.eval_candidate)
@@ -45,6 +45,13 @@ async def evaluate(request: schemas.EvaluateRowsRequest) -> schemas.EvaluateResp
             name: schemas.ScoringResult(score_rows=scores[name], aggregated_results=told[name]) for name in scoring
         },
     )
+
+
+def _check(at: int, row: asked.Json) -> None:
+    try:
+        asked.messages_of(row)
+    except BadRequest as error:
+        raise BadRequest(f"input_rows.{at}: {error.detail}") from error
 
 
 async def _numbered(rows: list[asked.Json]) -> AsyncIterator[tuple[int, str]]:

@@ -85,6 +85,8 @@ class Run:
             while (result := await done.get()) is not None:
                 yield result
             await working
+        except ExceptionGroup as group:  # why it failed, not that one of several did
+            raise group.exceptions[0] from group
         finally:
             working.cancel()
             await asyncio.wait({working})

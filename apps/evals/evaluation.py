@@ -13,8 +13,9 @@ from django.utils.timezone import now
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core import db, live
-from apps.core.errors import BadRequest, NotFound
+from apps.core.errors import BadRequest, Conflict, NotFound
 from apps.core.fields import json_text
+from apps.datasets import positions
 from apps.datasets import rows as dataset_rows
 from apps.datasets.models import Dataset
 from apps.evals import candidates, functions, results, schemas, spread
@@ -39,14 +40,15 @@ def start(benchmark_id: str, config: schemas.BenchmarkConfig, actor: Principal) 
     Raises NotFound (benchmark, dataset, scoring function) and BadRequest. The candidate is looked up by the caller.
     """
     benchmark = Benchmark.objects.named(benchmark_id)
-    dataset = Dataset.objects.named(benchmark.dataset_id)
-    dataset.check_readable()
     scoring = functions.resolved(benchmark.scoring_functions, config.scoring_params)
     candidate = candidates.name_of(config.eval_candidate)
     with transaction.atomic():
+        dataset = dataset_rows.locked(benchmark.dataset_id)  # whoever deletes it now waits, and sees the job
+        dataset.check_readable()
         job = runner.enqueue(
             WORK,
-            {},
+            # Rows keep their places: what is deleted later leaves gaps that were not there when they were counted.
+            {"dataset_id": dataset.dataset_id, "dataset": dataset.pk, "gaps": dataset.gaps},
             kind=KIND,
             title=f"Evaluate {candidate} on {benchmark.benchmark_id}",
             about=("benchmark", benchmark.benchmark_id),
@@ -88,8 +90,12 @@ def named(benchmark_id: str, job_id: str) -> Evaluation:
 
 
 async def run(handle: Handle) -> Json:
-    """Evaluate the rows that have no result yet; every result is stored before the next hundred are asked for."""
+    """Evaluate the rows that have no result yet; results are stored a moment after they are there.
+
+    Raises NotFound and Conflict for a dataset that is gone, BadRequest when no row was answered.
+    """
     evaluation, done = await db.write(_load, handle.job_id)
+    dataset = await db.read(_dataset, evaluation.dataset_id, handle.arguments)
     total, scoring = evaluation.row_total, functions.scorers(evaluation.scoring)
     ask = await candidates.ready(evaluation.config.eval_candidate)
     about = {"benchmark_id": evaluation.benchmark_id, "job_id": handle.job_id}
@@ -97,12 +103,16 @@ async def run(handle: Handle) -> Json:
     if done:
         handle.log(f"Going on: {len(done):,} of {total:,} rows are done.")
     keeper = _Keeper(evaluation, handle, len(done))
-    async with aclosing(work.results(_rows(evaluation, done))) as coming:  # type: ignore[type-var]
+    async with aclosing(work.results(_rows(dataset, total, done))) as coming:  # type: ignore[type-var]
         async for result in _in_time(coming, keeper):
             keeper.take(result)
     await keeper.flush()
     sums = await db.read(results.sums, evaluation.pk)
-    await db.write(_finish, evaluation.pk, sums, handle)
+    await db.write(_keep_sums, evaluation.pk, sums, handle)
+    if missing := total - sums["row_count"]:
+        handle.log(
+            f"{missing:,} of {total:,} rows were deleted from the dataset meanwhile and are left out.", "warning"
+        )
     if sums["failed_count"] and sums["failed_count"] == sums["row_count"]:
         reason = await db.read(results.first_error, evaluation.pk)
         raise BadRequest(f"None of the {sums['row_count']:,} rows was answered. The first: {reason}")
@@ -115,18 +125,19 @@ class _Keeper:
     def __init__(self, evaluation: Evaluation, handle: Handle, done: int) -> None:
         self._evaluation, self._handle, self._done = evaluation, handle, done
         self._waiting: list[Result] = []
-        self._add_up_at = 0.0
+        self._since = self._add_up_at = 0.0
 
     def take(self, result: Result) -> None:
         """Keep a result for the next flush."""
+        self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(result)
         if result.error:
             self._handle.log(f"Row {result.position + 1}: {result.error}", "warning")
 
     @property
-    def is_full(self) -> bool:
-        """Whether it is time to flush."""
-        return len(self._waiting) >= FLUSH_ROWS
+    def is_due(self) -> bool:
+        """Whether it is time to flush: enough wait, or the first has waited for a moment."""
+        return len(self._waiting) >= FLUSH_ROWS or time.monotonic() - self._since >= FLUSH_S
 
     async def flush(self) -> None:
         """Store what waits, in one transaction that also shows that the lease is still held."""
@@ -138,7 +149,8 @@ class _Keeper:
         self._handle.progress(self._done, self._evaluation.row_total, "rows")
         if time.monotonic() >= self._add_up_at:
             began = time.monotonic()
-            await db.write(_keep_sums, self._evaluation.pk, await db.read(results.sums, self._evaluation.pk))
+            sums = await db.read(results.sums, self._evaluation.pk)
+            await db.write(_keep_sums, self._evaluation.pk, sums, self._handle)
             # The more rows there are the longer adding up takes: it never takes more than a small share of the time.
             self._add_up_at = time.monotonic() + max(TELL_S, 20 * (time.monotonic() - began))
         news = {"event_type": "rows_evaluated", "positions": [result.position for result in some]}
@@ -158,7 +170,7 @@ async def _in_time(results: AsyncGenerator[Result], keeper: _Keeper) -> AsyncGen
             if result is None:
                 return
             yield result
-            if keeper.is_full:
+            if keeper.is_due:
                 await keeper.flush()
             coming = asyncio.ensure_future(anext(results, None))
     finally:
@@ -193,18 +205,29 @@ def again(job: Job) -> Evaluation:
     return evaluation
 
 
-async def _rows(evaluation: Evaluation, done: set[int]) -> AsyncIterator[tuple[int, str]]:
+def _dataset(dataset_id: str, arguments: Json) -> Dataset:
+    """Return the dataset with its gaps as they were when the evaluation was started; raises NotFound and Conflict."""
+    dataset = Dataset.objects.named(dataset_id)
+    if arguments.get("dataset", dataset.pk) != dataset.pk:
+        raise Conflict(f"Dataset '{dataset_id}' was deleted and made anew since; start a new evaluation.")
+    dataset.gaps = arguments.get("gaps", dataset.gaps)
+    return dataset
+
+
+async def _rows(dataset: Dataset, total: int, done: set[int]) -> AsyncIterator[tuple[int, str]]:
     """Yield the rows without a result, chunk by chunk, with their place in the evaluation."""
-    dataset = await db.read(Dataset.objects.named, evaluation.dataset_id)
-    index, place = 0, 0
-    while index < evaluation.row_total:
-        texts, place = await db.read(dataset_rows.chunk_from, dataset, place, min(CHUNK, evaluation.row_total - index))
-        if not texts:
-            return  # rows were deleted meanwhile
-        for text in texts:
-            if index not in done:
-                yield index, text
-            index += 1
+    size = min(CHUNK, dataset_rows.chunk_size(dataset))
+    for index in range(0, total, size):
+        for place, text in await db.read(_chunk, dataset, index, min(size, total - index)):
+            if place not in done:
+                yield place, text
+
+
+def _chunk(dataset: Dataset, index: int, count: int) -> list[tuple[int, str]]:
+    """Return what is left of ``count`` rows, each with its place."""
+    rows = dataset_rows.between(dataset, positions.position_of(dataset.gaps, index), count).order_by("position")
+    found = rows.values_list("position", "content")
+    return [(positions.index_of(dataset.gaps, position), text) for position, text in found]
 
 
 def _store(evaluation_pk: int, some: list[Result], handle: Handle) -> None:
@@ -233,10 +256,6 @@ def _store(evaluation_pk: int, some: list[Result], handle: Handle) -> None:
     handle.keep({"rows": max(result.position for result in some) + 1})
 
 
-def _keep_sums(evaluation_pk: int, sums: Json) -> None:
-    Evaluation.objects.filter(pk=evaluation_pk).update(**sums)
-
-
-def _finish(evaluation_pk: int, sums: Json, handle: Handle) -> None:
+def _keep_sums(evaluation_pk: int, sums: Json, handle: Handle) -> None:
     handle.keep(handle.checkpoint or {})  # nothing is written for a job another worker has
-    _keep_sums(evaluation_pk, sums)
+    Evaluation.objects.filter(pk=evaluation_pk).update(**sums)

@@ -38,7 +38,7 @@ def _job(one: Evaluation, actor: Principal) -> Job:
         return runner.retry(Job.objects.filter(pk=one.job.pk), actor)[0]
     job = runner.enqueue(
         evaluation.WORK,
-        {},
+        one.job.arguments,
         kind=evaluation.KIND,
         title=one.job.title,
         about=("benchmark", one.benchmark_id),

@@ -1,0 +1,165 @@
+"""An evaluation while its dataset changes, its worker is replaced, and its results come one by one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from apps.core import db
+from apps.datasets import rows as dataset_rows
+from apps.evals import evaluation
+from apps.evals.evaluating import Result
+from apps.evals.models import EvaluatedRow, Evaluation
+from apps.jobs import runner
+from apps.jobs.handle import Cancelled, Handle
+from apps.jobs.models import Job
+from tests import build
+from tests.evals.conftest import ROWS, config
+from tests.jobs.conftest import ended, working
+
+JOBS = "/v1alpha/eval/benchmarks/bench/jobs"
+
+
+async def started(api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str, **fields: Any) -> Job:
+    """Return the job of an evaluation that no worker has begun."""
+    await benchmark()
+    answer = await api.post(JOBS, json=config(model, **fields))
+    assert answer.status_code == 200, answer.text
+    return await db.read(Job.objects.get, job_id=answer.json()["job_id"])
+
+
+async def asked_rows() -> dict[int, str]:
+    """Return the question of each evaluated row by its place."""
+    rows = await db.read(lambda: list(EvaluatedRow.objects.values_list("position", "row")))
+    return {position: json.loads(row)["question"] for position, row in rows}
+
+
+async def test_a_dataset_is_kept_while_an_evaluation_reads_it(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+
+    refused = await api.delete("/v1beta/datasets/bench-rows")
+    await api.delete(f"{JOBS}/{job.job_id}")
+    deleted = await api.delete("/v1beta/datasets/bench-rows")
+
+    assert refused.status_code == 409 and job.job_id in refused.json()["detail"]
+    assert deleted.status_code == 200
+
+
+async def test_rows_deleted_before_it_is_their_turn_are_left_out_and_others_keep_their_place(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model, num_examples=5)
+    await db.write(dataset_rows.delete_rows, "bench-rows", [0, 3], build.actor())
+
+    async with working():
+        done = await ended(job)
+
+    assert done.status == "completed"
+    assert await asked_rows() == {1: "Say 1", 2: "Say 2", 4: "Say 4"}
+    assert await db.read(done.lines.filter(text__startswith="2 of 5 rows were deleted").exists)
+
+
+async def test_taken_up_again_it_mixes_no_rows_after_some_were_deleted(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    await benchmark()
+    await db.write(dataset_rows.delete_rows, "bench-rows", [1], build.actor())
+    job_id = (await api.post(JOBS, json=config(model))).json()["job_id"]
+    job = await db.read(Job.objects.get, job_id=job_id)
+    texts = [json.dumps(row) for row in ROWS if row["question"] != "Say 1"]
+    one = await db.read(Evaluation.objects.get)
+    done = [EvaluatedRow(evaluation=one, position=at, row=texts[at], generation="{}", scores="{}") for at in (0, 1, 4)]
+    await db.write(EvaluatedRow.objects.bulk_create, done)
+    await db.write(dataset_rows.delete_rows, "bench-rows", [0, 2], build.actor())
+
+    async with working():
+        await ended(job)
+
+    assert await asked_rows() == {at: json.loads(text)["question"] for at, text in enumerate(texts)}
+
+
+async def test_rows_added_meanwhile_are_not_asked(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+    await db.write(dataset_rows.append_rows, "bench-rows", ['{"question": "late", "answer": "x"}'], build.actor())
+    await db.write(dataset_rows.delete_rows, "bench-rows", [7], build.actor())
+
+    async with working():
+        await ended(job)
+
+    assert await asked_rows() == {at: f"Say {at}" for at in range(7)}
+
+
+async def test_tried_again_on_another_dataset_of_the_same_name_it_fails(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+    await api.delete(f"{JOBS}/{job.job_id}")
+    await api.delete("/v1beta/datasets/bench-rows")
+    source = {"type": "rows", "rows": ROWS[:2]}
+    body = {"purpose": "eval/question-answer", "dataset_id": "bench-rows", "source": source}
+
+    [gone] = await db.write(runner.retry, Job.objects.filter(pk=job.pk), build.actor())
+    async with working():
+        gone = await ended(gone)
+        await api.post("/v1beta/datasets", json=body)
+        [other] = await db.write(runner.retry, Job.objects.filter(pk=gone.pk), build.actor())
+        other = await ended(other)
+
+    assert (gone.status, gone.attempt) == ("failed", 1) and "'bench-rows' not found" in gone.error
+    assert (other.status, other.attempt) == ("failed", 1) and "made anew" in other.error
+
+
+async def test_results_that_come_steadily_are_stored_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[int] = []
+
+    async def write(unit: Any, pk: int, some: list[Result], handle: Any) -> None:
+        stored.append(len(some))
+
+    async def steady() -> AsyncIterator[Result]:
+        for position in range(30):
+            await asyncio.sleep(0.02)
+            yield Result(position, "{}", {}, {})
+
+    monkeypatch.setattr(evaluation, "FLUSH_S", 0.1)
+    monkeypatch.setattr(evaluation.db, "write", write)
+    monkeypatch.setattr(evaluation.live, "tell", lambda *_: None)
+    handle = Handle(Job(job_id="j", lease_owner="l"))
+    monkeypatch.setattr(handle, "progress", lambda *_: None)
+    keeper = evaluation._Keeper(Evaluation(row_total=30), handle, 0)
+    keeper._add_up_at = float("inf")
+
+    async for result in evaluation._in_time(steady(), keeper):  # type: ignore[arg-type]
+        keeper.take(result)
+
+    assert len(stored) >= 4
+
+
+async def test_a_worker_that_lost_its_job_changes_no_sums(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+    one = await db.read(Evaluation.objects.get)
+    job.lease_owner = "a worker that was believed dead"
+
+    with pytest.raises(Cancelled):
+        await db.write(evaluation._keep_sums, one.pk, {"row_count": 5, "failed_count": 1}, Handle(job))
+
+    assert (await db.read(Evaluation.objects.get)).row_count == 0
+
+
+async def test_a_row_of_a_request_that_asks_nothing_is_named(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    await benchmark()
+    body = {"input_rows": [*ROWS[:2], {"x": 1}], "scoring_functions": ["basic::equality"], **config(model)}
+
+    answer = await api.post("/v1alpha/eval/benchmarks/bench/evaluations", json=body)
+
+    assert answer.status_code == 400 and "input_rows.2:" in answer.json()["detail"]
