@@ -7,7 +7,7 @@ from django.db import connection
 
 from apps.core import db
 from apps.core.errors import BadRequest, TooLarge
-from apps.telemetry import ingest, otlp, otlp_values, points
+from apps.telemetry import ingest, otlp, otlp_values, points, store
 from apps.telemetry.event_schemas import (
     LogEventRequest,
     MetricEvent,
@@ -60,22 +60,7 @@ def _record(event: UnstructuredLogEvent | StructuredLogEvent) -> SpanRecord:
     row = Span.objects.select_related("resource").filter(trace__trace_id=event.trace_id, span_id=event.span_id).first()
     if row is None:
         return SpanRecord(event.trace_id, event.span_id, "", nanoseconds(event.timestamp), parent_span_id=UNKNOWN)
-    return SpanRecord(
-        trace_id=event.trace_id,
-        span_id=row.span_id,
-        name=row.name,
-        start_ns=row.start_ns,
-        end_ns=row.end_ns,
-        parent_span_id=row.parent_span_id,
-        status=row.status,
-        message=row.message,
-        attributes=row.attributes,
-        events=row.events or [],
-        links=row.links or [],
-        otel_kind=row.otel_kind,
-        scope=row.scope,
-        resource=row.resource.attributes if row.resource else {},
-    )
+    return store.record_of(row, event.trace_id)
 
 
 def _lock(trace_id: str) -> None:

@@ -18,22 +18,17 @@ CODES = {Status.OK: 1, Status.ERROR: 2}
 CHUNK = 500
 
 
-def request_of(spans: Iterable[Span]) -> Json:
-    """Return the spans as one request; they come with their trace and resource loaded."""
-    return {"resourceSpans": _by_resource(spans)}
-
-
-def pieces(spans: QuerySet[Span]) -> Iterator[bytes]:
-    """Yield the text of one request that holds all these spans, reading some at a time, in order of arrival."""
+def pieces(groups: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the text of one request that holds these ResourceSpans."""
     comma = b'{"resourceSpans":['
-    for group in groups(spans):
+    for group in groups:
         yield comma + group
         comma = b","
     yield b"]}" if comma == b"," else comma + b"]}"
 
 
 def groups(spans: QuerySet[Span]) -> Iterator[bytes]:
-    """Yield the texts of these spans' ResourceSpans."""
+    """Yield the texts of these spans' ResourceSpans, reading some spans at a time, in order of arrival."""
     before, rows = 0, spans.select_related("trace", "resource").order_by("pk")
     while some := list(rows.filter(pk__gt=before)[:CHUNK]):
         before = some[-1].pk

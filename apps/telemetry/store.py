@@ -52,6 +52,26 @@ def save(records: Sequence[SpanRecord]) -> Saved:
     return _saved(new, written, traces, pks)
 
 
+def record_of(span: Span, trace_id: str) -> SpanRecord:
+    """Return a stored span as it came, to be stored anew; its resource is loaded with it."""
+    return SpanRecord(
+        trace_id=trace_id,
+        span_id=span.span_id,
+        name=span.name,
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        parent_span_id=span.parent_span_id,
+        status=span.status,
+        message=span.message,
+        attributes=span.attributes,
+        events=span.events or [],
+        links=span.links or [],
+        otel_kind=span.otel_kind,
+        scope=span.scope,
+        resource=span.resource.attributes if span.resource else {},
+    )
+
+
 def _merged(records: Sequence[SpanRecord]) -> list[SpanRecord]:
     """Return each span once, in order of start; of one that came twice, what ended counts."""
     merged: dict[tuple[str, str], SpanRecord] = {}

@@ -12,12 +12,13 @@ Spans are called by their arrival number, ``Span.pk``: random span ids would dou
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Max
 
 from apps.agents.models import Status as TurnStatus
+from apps.telemetry.bulk import chunked
 from apps.telemetry.models import Kind, SpanAttribute, Status, Trace
 from apps.telemetry.naming import LABELLED, LABELLING, Naming, label_of, names_of
 
@@ -56,7 +57,7 @@ def of_spans(trace_id: str, numbers: Sequence[int]) -> Json | None:
     if trace is None or len(numbers) > FRAME:
         return None
     rows: list[Row] = []
-    for chunk in _chunks(sorted(set(numbers))):
+    for chunk in chunked(sorted(set(numbers)), CHUNK):
         rows += trace.spans.filter(id__in=chunk).order_by("id").values_list(*COLUMNS)
     return _columns(trace, rows, 0, is_all=False) | _head(trace, [])
 
@@ -117,7 +118,7 @@ def _labels(trace: Trace, rows: list[Row]) -> dict[int, str]:
         return {}
     naming = names_of([trace])[trace.trace_id]
     told: dict[int, dict[str, str]] = {number: {} for number in named}
-    for chunk in _chunks(list(named)):
+    for chunk in chunked(list(named), CHUNK):
         found = SpanAttribute.objects.filter(trace=trace, span__in=chunk, key__name__in=LABELLING)
         for number, key, text in found.values_list("span_id", "key__name", "text"):
             told[number][key] = text
@@ -129,10 +130,6 @@ def _known(trace: Trace, rows: list[Row], *, is_all: bool) -> dict[str, int]:
     known = {row[1]: row[0] for row in rows}
     if not is_all:
         wanted = {row[2] for row in rows if row[2]} - known.keys()
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunked(sorted(wanted), CHUNK):
             known |= trace.spans.filter(span_id__in=chunk).values_list("span_id", "id")
     return known
-
-
-def _chunks(values: list[Any]) -> Iterator[list[Any]]:
-    return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))

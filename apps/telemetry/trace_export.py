@@ -80,7 +80,7 @@ def trace_otlp(request: HttpRequest, trace_id: str) -> HttpResponseBase:
     if trace is None:
         raise Http404(f"Trace '{trace_id}' not found")
     file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the response closes it
-    for part in otlp_export.pieces(Span.objects.filter(trace=trace)):
+    for part in otlp_export.pieces(otlp_export.groups(Span.objects.filter(trace=trace))):
         file.write(part)
     file.seek(0)
     return _file(file, f"trace-{trace_id}.json", "otlp")
@@ -120,7 +120,7 @@ def file_name(kind: str) -> str:
 def parts(traces: QuerySet[Trace], kind: str, told: Progress = lambda count: None) -> Iterator[bytes]:
     """Yield the file in pieces, newest trace first; ``told`` hears how many traces were written."""
     if kind == "otlp":
-        yield from _otlp(traces, told)
+        yield from otlp_export.pieces(_groups(traces, told))
         return
     if kind == "csv":
         yield csv_lines([COLUMNS])
@@ -145,15 +145,10 @@ def _chunks(traces: QuerySet[Trace]) -> Iterator[list[Trace]]:
         place = (some[-1].start_ns, some[-1].pk)
 
 
-def _otlp(traces: QuerySet[Trace], told: Progress) -> Iterator[bytes]:
-    """Yield one request whose spans stand trace by trace."""
-    comma = b'{"resourceSpans":['
+def _groups(traces: QuerySet[Trace], told: Progress) -> Iterator[bytes]:
     for some in _chunks(traces):
-        for group in otlp_export.groups(Span.objects.filter(trace__in=[trace.pk for trace in some])):
-            yield comma + group
-            comma = b","
+        yield from otlp_export.groups(Span.objects.filter(trace__in=[trace.pk for trace in some]))
         told(len(some))
-    yield b"]}" if comma == b"," else comma + b"]}"
 
 
 def _rows(traces: list[Trace]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from apps.core import db
 from apps.core.process import is_dead, this_process
 from apps.telemetry import live, store
 from apps.telemetry.models import Span
+from apps.telemetry.own import TTL
 from apps.telemetry.records import SpanRecord
 
 log = logging.getLogger(__name__)
@@ -80,21 +81,10 @@ def _last_sign(trace: int, trace_id: str) -> int:
 
 
 def _ended(span: Span, end_ns: int) -> SpanRecord:
-    ttl_s = span.attributes.get("__ttl__")
-    return SpanRecord(
-        trace_id=span.trace.trace_id,
-        span_id=span.span_id,
-        name=span.name,
-        start_ns=span.start_ns,
-        end_ns=max(span.start_ns, end_ns),
-        parent_span_id=span.parent_span_id,
-        status="error",
-        message=REASON,
-        attributes={**span.attributes, "error": REASON},
-        events=span.events or [],
-        links=span.links or [],
-        otel_kind=span.otel_kind,
-        scope=span.scope,
-        resource=span.resource.attributes if span.resource else {},
-        ttl_s=ttl_s if isinstance(ttl_s, int) else None,
-    )
+    record = store.record_of(span, span.trace.trace_id)
+    record.end_ns = max(span.start_ns, end_ns)
+    record.status, record.message = "error", REASON
+    record.attributes = {**span.attributes, "error": REASON}
+    ttl_s = span.attributes.get(TTL)
+    record.ttl_s = ttl_s if isinstance(ttl_s, int) else None
+    return record
