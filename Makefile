@@ -21,7 +21,9 @@ run: $(VENV)/.base ## install what is missing, fetch the small models, start the
 test: $(VENV)/.test $(CLIENTS)/.ready ## the suite, without what takes long
 	@$(STARTERS) || echo "Tests of the embedded models are skipped."
 	@test -x "$(or $(CHROMIUM),/usr/bin/chromium)" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium (or set CHROMIUM to its path)."
-	$(BIN)/python -m pytest -m "not scale and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not scale and not slow" $(ARGS)
+	@# A browser measures what people feel: alone on the machine. Status 5 says that ARGS chose none of these tests.
+	$(BIN)/python -m pytest -m "browser and not slow" $(ARGS) || [ $$? -eq 5 ]
 
 test-slow: $(VENV)/.test $(CLIENTS)/.ready ## what takes long: servers, workers and models killed with their work in hand
 	$(BIN)/python -m pytest -m "slow" $(ARGS)
