@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from apps.jobs.handle import Cancelled, Handle
 from apps.jobs.models import Job
 from tests import build
 from tests.evals.conftest import ROWS, config
-from tests.jobs.conftest import ended, working
+from tests.jobs.conftest import ended, until, working
 
 JOBS = "/v1alpha/eval/benchmarks/bench/jobs"
 
@@ -163,3 +164,62 @@ async def test_a_row_of_a_request_that_asks_nothing_is_named(
     answer = await api.post("/v1alpha/eval/benchmarks/bench/evaluations", json=body)
 
     assert answer.status_code == 400 and "input_rows.2:" in answer.json()["detail"]
+
+
+TEMPLATE = {"type": "llm_as_judge", "judge_model": "slow/scripted", "prompt_template": "Rate {generated_answer}"}
+
+
+def slow_model() -> None:
+    """Add a model that is silent for a minute."""
+    build.model(build.provider("slow", config={"script": [{"text": "1", "delay_s": 60}]}))
+    build.forget()
+
+
+HANGING: list[tuple[str, dict[str, Any]]] = [
+    ("llm-as-judge::base", {**TEMPLATE, "judge_score_regexes": [r"(\d)"]}),
+    (
+        "basic::regex_parser_multiple_choice_answer",
+        {"type": "regex_parser", "parsing_regexes": [r"((y+y+)+)z"], "aggregation_functions": []},
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "params"), HANGING, ids=["judge", "expression"])
+async def test_cancelling_does_not_wait_for_what_hangs_while_it_scores(
+    api: httpx2.AsyncClient,
+    benchmark: Callable[..., Any],
+    model: str,
+    settings: Any,
+    function: str,
+    params: dict[str, Any],
+) -> None:
+    settings.REGEX_TIMEOUT_S = 4
+    await db.write(slow_model)
+    await benchmark("bench", [{"question": "y" * 60, "answer": "y"}] * 4, function)
+
+    async with working() as worker:
+        answer = await api.post(JOBS, json=config(model, scoring_params={function: params}))
+        job = await db.read(Job.objects.get, job_id=answer.json()["job_id"])
+        await until(lambda: Job.objects.filter(pk=job.pk, status="in_progress").exists())
+        await asyncio.sleep(1)
+        began = time.monotonic()
+        await api.delete(f"{JOBS}/{job.job_id}")
+        status = (await ended(job)).status
+        while worker.is_busy:
+            await asyncio.sleep(0.05)
+
+    assert status == "cancelled" and time.monotonic() - began < 2
+
+
+async def test_only_operators_evaluate(
+    client_for: Callable[[str], httpx2.AsyncClient], benchmark: Callable[..., Any], model: str
+) -> None:
+    await benchmark()
+    viewer = client_for("viewer")
+    rows = {"input_rows": ROWS, "scoring_functions": ["basic::equality"], **config(model)}
+
+    assert (await viewer.get("/v1alpha/eval/benchmarks/bench")).status_code == 200
+    assert (await viewer.post(JOBS, json=config(model))).status_code == 403
+    assert (await viewer.post("/v1alpha/eval/benchmarks/bench/evaluations", json=rows)).status_code == 403
+    assert (await viewer.delete("/v1alpha/eval/benchmarks/bench")).status_code == 403
+    assert not await db.read(Evaluation.objects.exists)
