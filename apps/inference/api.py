@@ -16,7 +16,7 @@ from apps.core.answers import answer, nothing, sse
 from apps.core.errors import BadRequest, ConsoleError, ProviderError
 from apps.inference import chat, registry, schemas, spans
 from apps.inference.chat import Target
-from apps.inference.completions import Chunk
+from apps.inference.completions import Chunk, Joining
 
 router = Router(tags=["Inference"])
 DONE = b"data: [DONE]\n\n"
@@ -92,22 +92,22 @@ async def openai_chat_completion(
 
 
 async def _traced(target: Target, sent: dict[str, Any]) -> AsyncGenerator[Chunk]:
-    """Yield a model's answer within a span of its own, which ends with the stream."""
-    text: list[str] = []
-    asked = time.perf_counter()
+    """Yield a model's answer within a span of its own, which ends with the stream and tells what came until then."""
+    told, asked = Joining(), time.perf_counter()
     with spans.calling("chat", target, _asked(sent)) as span:
-        async with aclosing(chat.stream(target, sent)) as chunks:
-            async for chunk in chunks:
-                if chunk.get("usage"):
-                    spans.count(span, chunk["usage"])
-                for choice in chunk.get("choices") or ():
-                    piece = (choice.get("delta") or {}).get("content")
-                    if piece:
-                        if not text:
-                            span.set_attribute("time_to_first_token_s", round(time.perf_counter() - asked, 6))
-                        text.append(piece)
-                yield chunk
-        spans.note(span, "output", {"content": "".join(text)})
+        try:
+            async with aclosing(chat.stream(target, sent)) as chunks:
+                async for chunk in chunks:
+                    if chunk.get("usage"):
+                        spans.count(span, chunk["usage"])
+                    had_begun = told.has_begun
+                    told.add(chunk)
+                    if told.has_begun and not had_begun:
+                        span.set_attribute("time_to_first_token_s", round(time.perf_counter() - asked, 6))
+                    yield chunk
+        finally:
+            if told.has_begun:
+                spans.note(span, "output", spans.without_secrets(told.message, sent.get("tools")))
 
 
 def _asked(sent: dict[str, Any]) -> list[Any]:

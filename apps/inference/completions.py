@@ -51,27 +51,55 @@ def count(input_tokens: int, output_tokens: int) -> dict[str, int]:
     return {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": total}
 
 
+class Joining:
+    """Puts the chunks of one answer together, as they come."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._text: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._finish_reason: str | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the next chunk; of several choices the first one is meant."""
+        for key in ("id", "created", "model"):
+            if key in chunk:
+                self._head.setdefault(key, chunk[key])
+        if chunk.get("usage"):
+            self._head["usage"] = chunk["usage"]
+        for choice in (chunk.get("choices") or ())[:1]:
+            delta = choice.get("delta") or {}
+            if delta.get("content"):
+                self._text.append(delta["content"])
+            for piece in delta.get("tool_calls") or ():
+                _add_piece(self._calls, piece)
+            self._finish_reason = choice.get("finish_reason") or self._finish_reason
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any text or call has come."""
+        return bool(self._text or self._calls)
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The assistant's message so far."""
+        text = "".join(self._text) or (None if self._calls else "")
+        calls = {"tool_calls": [self._calls[index] for index in sorted(self._calls)]} if self._calls else {}
+        return {"role": "assistant", "content": text, **calls}
+
+    @property
+    def completion(self) -> dict[str, Any]:
+        """The whole chat completion."""
+        choice = {"index": 0, "message": self.message, "finish_reason": self._finish_reason or "stop", "logprobs": None}
+        return {"object": "chat.completion", **self._head, "choices": [choice]}
+
+
 async def joined(chunks: AsyncIterator[Chunk]) -> dict[str, Any]:
     """Return the chunks of one answer as a whole chat completion."""
-    whole: dict[str, Any] = {}
-    text: list[str] = []
-    calls: dict[int, dict[str, Any]] = {}
-    finish_reason = None
+    answer = Joining()
     async for chunk in chunks:
-        whole = {**{key: chunk[key] for key in ("id", "created", "model") if key in chunk}, **whole}
-        if chunk.get("usage"):
-            whole["usage"] = chunk["usage"]
-        for choice in chunk.get("choices", ())[:1]:
-            delta = choice.get("delta") or {}
-            text.append(delta.get("content") or "")
-            for piece in delta.get("tool_calls") or ():
-                _add_piece(calls, piece)
-            finish_reason = choice.get("finish_reason") or finish_reason
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or (None if calls else "")}
-    if calls:
-        message["tool_calls"] = [calls[index] for index in sorted(calls)]
-    choice = {"index": 0, "message": message, "finish_reason": finish_reason or "stop", "logprobs": None}
-    return {"object": "chat.completion", **whole, "choices": [choice]}
+        answer.add(chunk)
+    return answer.completion
 
 
 def _add_piece(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
