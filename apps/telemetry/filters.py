@@ -1,7 +1,8 @@
 """The words a list of traces is filtered by: ``status:error model:tiny duration>2s attr.user=42 -agent:docs "words"``.
 
 A filter is its text: what is read here is written back the same, so that an address, a chip and a form mean one thing.
-What is not understood is kept as a term with its problem and matches everything; who acts on a filter refuses it.
+What is not understood is kept as a term with its problem, and the filter then matches nothing: a list that shows more
+than was meant would be acted on.
 """
 
 import difflib
@@ -76,7 +77,9 @@ class Filter:
         return " ".join(term.text for place, term in enumerate(self.terms) if place != at)
 
     def of(self, traces: QuerySet[Trace]) -> QuerySet[Trace]:
-        """Return those of the traces that every understood term fits."""
+        """Return those of the traces that every term fits; none when one was not understood."""
+        if self.problems:
+            return traces.none()
         # Wrapped, or Django holds the sums for 32-bit numbers and finds nothing beyond two seconds on Postgres.
         whole = BigIntegerField()
         told = Coalesce(F("input_tokens"), 0) + Coalesce(F("output_tokens"), 0)
@@ -97,7 +100,7 @@ def parse(text: str, since_ns: int = 0) -> Filter:
     terms = [_term(piece, since_ns) for piece in pieces[:MOST_TERMS]]
     if len(pieces) > MOST_TERMS:
         extra = " ".join(pieces[MOST_TERMS:])
-        terms.append(Term(extra, problem=f"A filter has at most {MOST_TERMS} parts; the rest is left out."))
+        terms.append(Term(extra, problem=f"A filter has at most {MOST_TERMS} parts; take some away."))
     return Filter(tuple(terms))
 
 

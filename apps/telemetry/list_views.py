@@ -123,7 +123,7 @@ def trace_news(request: HttpRequest) -> HttpResponse:
     above = whole(request.GET.get("above")) or 0
     ids = [one for one in request.GET.get("open", "").split(",") if one][: trace_list.SIZE]
     rows = trace_list.rows_of(list(Trace.objects.filter(trace_id__in=ids)), asked.window.now_ns) if ids else []
-    count = trace_list.fresh(asked, above) if asked.window.is_open else 0
+    count = trace_list.fresh(asked, above) if asked.window.is_open and not asked.problems else 0
     still_open = ",".join(row.trace.trace_id for row in rows if row.is_open)
     news = {
         "count": count,

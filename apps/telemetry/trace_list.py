@@ -49,9 +49,13 @@ class Asked:
 
     def check(self) -> None:
         """Raise BadRequest for a filter that was not understood: what acts on one must not act on more than meant."""
-        problems = [*self.filter.problems, *([self.window.problem] if self.window.problem else [])]
-        if problems:
-            raise BadRequest(" ".join(problems))
+        if self.problems:
+            raise BadRequest(" ".join(self.problems))
+
+    @property
+    def problems(self) -> list[str]:
+        """What of the filter and the time was not understood; a list of traces is empty then."""
+        return [*self.filter.problems, *([self.window.problem] if self.window.problem else [])]
 
     @property
     def query(self) -> dict[str, str]:
@@ -165,7 +169,12 @@ class Page:
 
 
 def page_of(asked: Asked, query: Mapping[str, str]) -> Page:
-    """Return the page that ``?after=`` (older) or ``?before=`` (newer) names, else the newest one."""
+    """Return the page that ``?after=`` (older) or ``?before=`` (newer) names, else the newest one.
+
+    It is empty for a filter or a time that was not understood: what is listed can be chosen, and deleted.
+    """
+    if asked.problems:
+        return Page()
     after, before = _place(query.get("after")), _place(query.get("before"))
     traces, at = asked.traces(), whole(query.get("at")) or 0
     if before is not None:

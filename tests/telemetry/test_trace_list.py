@@ -198,7 +198,11 @@ def test_what_is_not_understood_is_said(web: Client) -> None:
     make()
     page = text_of(web, "?q=stauts:error")
     assert "Did you mean “status”?" in page
-    assert 'data-ui="trace-row"' in page
+    for name in ("trace-row", "choose-page", "choose-all", "delete-traces", "clear-last"):
+        assert f'data-ui="{name}"' not in page, name
+    page = text_of(web, "?q=status:ok+stauts:error")
+    assert re.findall(r"Remove ([^<]+)</a>", page) == ["stauts:error"]
+    assert link(page, "drop-term") == "?q=status%3Aok"
     assert "There is no time range" in text_of(web, "?range=9y")
     assert "must be after its start" in text_of(web, "?from=2026-01-02&to=2026-01-01")
 
