@@ -140,9 +140,9 @@ class Console:
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
-    def start(self, seconds: float = 60) -> "Console":
+    def start(self, *arguments: str, seconds: float = 60) -> "Console":
         """Start ``manage.py serve``, again on the same port after ``kill`` or ``stop``."""
-        command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port), *arguments]
         with (self.folder / self.log_name).open("a+") as log:
             start = log.seek(0, os.SEEK_END)
             self.process = subprocess.Popen(

@@ -1,13 +1,16 @@
 """The console is killed in the middle of an evaluation, its model dies, somebody cancels: no row lost, none twice."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes import Console, ModelServer
+from tests.processes import ROOT, Console, ModelServer
 from tests.program import Program
 
 pytestmark = pytest.mark.slow
@@ -113,40 +116,55 @@ def test_a_model_server_that_dies_halfway_costs_the_rest_of_the_rows(own_console
     assert 0 < len(failed) < COUNT and all(one["error"] for one in failed)
 
 
+class Workers:
+    """A console without a worker of its own, and workers beside it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def begin(self) -> "subprocess.Popen[str]":
+        """Start a worker and return it once it takes jobs."""
+        command = [sys.executable, "manage.py", "worker"]
+        one = subprocess.Popen(command, cwd=ROOT, env=self.console.environment, stdout=subprocess.PIPE, text=True)
+        self.processes.append(one)
+        assert one.stdout is not None and "takes jobs" in one.stdout.readline()
+        return one
+
+
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[tuple[Console, list[Any]]]:
-    """A console without a worker of its own, and three beside it."""
-    import subprocess
-    import sys
-
-    from tests.processes import ROOT
-
-    one = Console(tmp_path, ModelServer().start()).prepare().start("--no-worker")
-    made = [subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT, env=one.environment) for _ in range(3)]
-    yield one, made
-    for process in made:
-        process.kill()
-        process.wait()
-    one.remove()
-    one.models.stop()
+def workers(tmp_path: Path) -> Iterator[Workers]:
+    """A console without a worker of its own."""
+    with ExitStack() as ending:
+        models = ModelServer().start()
+        ending.callback(models.stop)
+        console = Console(tmp_path, models).prepare()
+        ending.callback(console.remove)
+        made = Workers(console.start("--no-worker"))
+        yield made
+        for process in made.processes:
+            process.kill()
+            process.communicate()
 
 
-def test_another_worker_takes_over_from_one_that_was_killed(workers: tuple[Console, list[Any]]) -> None:
-    console, processes = workers
-    program = Program(console)
+def test_another_worker_takes_over_from_one_that_was_killed(workers: Workers) -> None:
+    program = Program(workers.console)
     rows = [{"question": f"Question {n}", "answer": str(n)} for n in range(COUNT)]
     dataset = {"purpose": "eval/question-answer", "dataset_id": "rows", "source": {"type": "rows", "rows": rows}}
     program.ok(program.http.post("/v1beta/datasets", json=dataset))
     asked = {"benchmark_id": "bench", "dataset_id": "rows", "scoring_functions": ["basic::equality"]}
     program.ok(program.http.post("/v1alpha/eval/benchmarks", json=asked))
-    job_id = start(program, "openai/fake-i50-n1")
+    first = workers.begin()  # alone, so that it is the one that has the job
+    job_id = start(program, "openai/fake-n20-d50")
     until(program, job_id, ("in_progress",), 20)
-    time.sleep(0.5)
-    worker = program.read(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}")
-    assert worker["status"] == "in_progress"
-    for process in processes[:2]:  # whoever of them has it: two of three are gone
-        process.kill()
+    workers.begin()
+    workers.begin()
+    asked_before = workers.console.models.stats()["requests"]
+    assert 0 < asked_before < COUNT and status(program, job_id) == "in_progress"
+    first.kill()
 
-    assert until(program, job_id, ENDED, 60) == "completed"
+    assert until(program, job_id, ENDED, 90) == "completed"
     told = result(program, job_id)
-    assert len(told["generations"]) == COUNT and all(one["generated_answer"] for one in told["generations"])
+    assert len(told["generations"]) == len(told["scores"]["basic::equality"]["score_rows"]) == COUNT
+    assert all(one["generated_answer"] for one in told["generations"])
+    assert COUNT < workers.console.models.stats()["requests"] <= COUNT + 16 + 64
