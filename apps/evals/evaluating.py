@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 from pydantic_core import from_json
 
@@ -92,9 +91,10 @@ class Run:
             await asyncio.wait({working})
 
     async def _one(self, position: int, text: str) -> Result:
-        with tracer.start_as_current_span(
-            "evaluate_row", context=Context(), attributes={**ROOT, **self.about, "row": position + 1}
-        ) as span:
+        # In a job each row is a trace of its own; in a request it stands in the request's trace.
+        is_root = not trace.get_current_span().get_span_context().is_valid
+        about = {**(ROOT if is_root else {}), **self.about, "row": position + 1}
+        with tracer.start_as_current_span("evaluate_row", attributes=about) as span:
             began = time.perf_counter()
             result = await self._result(position, text, span)
             result.duration_ms = round((time.perf_counter() - began) * 1000)

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 
 from apps.core.errors import BadRequest, ProviderError
 from apps.evals import patience
@@ -85,6 +86,14 @@ async def test_every_row_is_asked_once_and_several_at_a_time() -> None:
     assert found[0].scores == {"f": {"score": 0.0}}
     assert (found[7].input_tokens, found[7].output_tokens, found[7].error) == (3, 2, "")
     assert len({result.trace_id for result in found.values()}) == 50
+
+
+async def test_rows_of_a_request_stand_in_its_trace() -> None:
+    with trace.get_tracer("tests").start_as_current_span("evaluate_rows") as request:
+        found = await results_of(Model(), *questions(5))
+
+    traces = {result.trace_id for result in found.values()}
+    assert traces == {format(request.get_span_context().trace_id, "032x")}
 
 
 async def test_a_row_that_cannot_be_asked_fails_alone() -> None:

@@ -17,6 +17,7 @@ from apps.evals.models import EvaluatedRow, Evaluation
 from apps.jobs import runner
 from apps.jobs.handle import Cancelled, Handle
 from apps.jobs.models import Job
+from stack_console import tracing
 from tests import build
 from tests.evals.conftest import ROWS, config
 from tests.jobs.conftest import ended, until, working
@@ -223,3 +224,16 @@ async def test_only_operators_evaluate(
     assert (await viewer.post("/v1alpha/eval/benchmarks/bench/evaluations", json=rows)).status_code == 403
     assert (await viewer.delete("/v1alpha/eval/benchmarks/bench")).status_code == 403
     assert not await db.read(Evaluation.objects.exists)
+
+
+async def test_each_row_of_a_job_is_a_trace_of_its_own(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    tracing.start()
+    job = await started(api, benchmark, model)
+
+    async with working():
+        await ended(job)
+
+    traces = await db.read(lambda: set(EvaluatedRow.objects.values_list("trace_id", flat=True)))
+    assert len(traces) == len(ROWS) and all(len(trace) == 32 for trace in traces)
