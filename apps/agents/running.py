@@ -18,6 +18,7 @@ from apps.agents import records, runtime, schemas
 from apps.agents.turn_state import Event, TurnState
 from apps.core import db, live
 from apps.core.errors import INTERNAL, Conflict, ConsoleError
+from apps.core.middleware import STATUS_CODE
 
 log = logging.getLogger(__name__)
 JOIN_S = 0.033
@@ -31,11 +32,12 @@ _ticker: asyncio.Task[None] | None = None
 class Running:
     """A turn of this process. ``events`` holds everything it does from its start, for whoever started it."""
 
-    def __init__(self, row: int, topic: str, state: TurnState, span: Span) -> None:
+    def __init__(self, row: int, topic: str, state: TurnState, span: Span, *, is_awaited: bool = False) -> None:
         self.row = row
         self.topic = topic
         self.state = state
         self.span = span
+        self.is_awaited = is_awaited  # by an API request that is answered with how the turn ends
         self.failure: ConsoleError | None = None
         self.turn: schemas.Turn | None = None
         self.open_step: str | None = None
@@ -173,6 +175,8 @@ class Running:
         self._finishing = True
         self.failure = error
         self.span.set_status(Status(StatusCode.ERROR, error.detail))
+        if self.is_awaited:
+            self.span.set_attribute(STATUS_CODE, error.status)
         await db.write(records.fail, self.row, self.state, error.detail, self.partial())
         self._answer(None)
         self._announce({"event_type": "turn_failed", "message": error.detail})

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import Status as SpanStatus
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
@@ -18,12 +20,15 @@ from apps.agents.models import Session, Status, Turn
 from apps.agents.running import TURNS, Running, announce_waiting, running, running_here
 from apps.agents.turn_state import TurnState, as_json
 from apps.core import db, live
-from apps.core.errors import Conflict
+from apps.core.errors import INTERNAL, Conflict
+from apps.core.ids import new_id
+from apps.core.middleware import STATUS_CODE
 from apps.core.redaction import HIDDEN
 from apps.inference.schemas import ToolConfig
 
 log = logging.getLogger(__name__)
 tracer = trace.get_tracer("apps.agents")
+MODEL = "gen_ai.request.model"
 STOP_WAIT_S = 10.0
 SWEEP_S = 10.0
 _messages: TypeAdapter[list[schemas.InputMessage]] = TypeAdapter(list[schemas.InputMessage])
@@ -35,26 +40,31 @@ async def start(agent_id: str, session_id: str, request: schemas.CreateAgentTurn
 
     Raises NotFound (agent, session, model, tool group, shield), BadRequest, Conflict while another turn runs.
     """
-    loaded = await db.read(past.load, agent_id, session_id)
-    papers = await documents.read(request.documents or [])
-    while True:
-        state = await preparation.prepared(loaded.session, request.messages, request.toolgroups, request.tool_config)
-        inputs = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
-        state.messages = [
-            *history.replay(loaded.past),
-            *history.turn_messages(inputs, papers, [], with_context=True),
-        ]
-        with _root("create_agent_turn", loaded.session, state, request) as root:
+    turn_id = new_id()
+    with _root("create_agent_turn", request, agent_id=agent_id, session_id=session_id, turn_id=turn_id) as root:
+        loaded = await db.read(past.load, agent_id, session_id)
+        _name_agent(root, loaded.session)
+        papers = await documents.read(request.documents or [])
+        while True:
+            state = await preparation.prepared(
+                loaded.session, request.messages, request.toolgroups, request.tool_config, turn_id=turn_id
+            )
+            root.set_attribute(MODEL, state.model_id or state.config.model)
+            inputs = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
+            state.messages = [
+                *history.replay(loaded.past),
+                *history.turn_messages(inputs, papers, [], with_context=True),
+            ]
             row = _row(request, state, inputs, papers, root, actor)
             row.live_from = await _topic_number(loaded.session.topic)
             closed = await db.write(_begin, loaded, row, running_here(), actor)
             if closed is not None:
-                run = Running(row.pk, loaded.session.topic, state, root).launch()
-        if closed is not None:
-            for turn_id in closed:
-                await _announce_closed(loaded.session, turn_id)
-            return run
-        loaded = await db.read(past.load, agent_id, session_id)
+                break
+            loaded = await db.read(past.load, agent_id, session_id)
+        run = _launch(row.pk, loaded.session, state, root, request)
+    for turn_id in closed:
+        await _announce_closed(loaded.session, turn_id)
+    return run
 
 
 def _row(
@@ -85,7 +95,21 @@ async def resume(
 
     Raises NotFound, Conflict when the turn does not wait, BadRequest for unknown, missing or repeated call ids.
     """
-    turn, earlier = await db.read(past.load_turn, agent_id, session_id, turn_id)
+    with _root("resume_agent_turn", request, agent_id=agent_id, session_id=session_id, turn_id=turn_id) as root:
+        turn, earlier = await db.read(past.load_turn, agent_id, session_id, turn_id)
+        _name_agent(root, turn.session)
+        state = await _resumed(turn, earlier, request)
+        root.set_attribute(MODEL, state.model_id or state.config.model)
+        trace_id = format(root.get_span_context().trace_id, "032x")
+        live_from = await _topic_number(turn.session.topic)
+        await db.write(_resume, turn, live_from, trace_id, actor)
+        run = _launch(turn.pk, turn.session, state, root, request)
+    await announce_waiting()
+    return run
+
+
+async def _resumed(turn: Turn, earlier: list[past.Said], request: schemas.ResumeAgentTurnRequest) -> TurnState:
+    """Return a waiting turn as it goes on: with its steps so far and its tools' answers."""
     calls = past.answered_calls(turn, request.tool_responses)
     toolgroups = TypeAdapter(list[schemas.AgentTool]).validate_python(turn.toolgroups)
     tool_config = ToolConfig.model_validate(turn.tool_config) if turn.tool_config else None
@@ -103,13 +127,7 @@ async def resume(
     state.usage = {name: value for name, value in past.usage(turn).items() if value is not None}
     state.forced_call_done = True
     state.messages = [*history.replay(earlier), *past.own_messages(turn, calls)]
-    with _root("resume_agent_turn", turn.session, state, request) as root:
-        trace_id = format(root.get_span_context().trace_id, "032x")
-        live_from = await _topic_number(turn.session.topic)
-        await db.write(_resume, turn, live_from, trace_id, actor)
-        run = Running(turn.pk, turn.session.topic, state, root).launch()
-    await announce_waiting()
-    return run
+    return state
 
 
 async def stop(turn: Turn, actor: Principal) -> None:
@@ -212,27 +230,38 @@ async def _status(turn: Turn) -> str | None:
 
 
 @contextmanager
-def _root(name: str, session: Session, state: TurnState, request: Any) -> Iterator[trace.Span]:
+def _root(name: str, request: Any, **ids: str) -> Iterator[trace.Span]:
     """Give the turn's root span: the API request's own, or a new one when a page started the turn.
 
-    The running turn ends it; a new one is ended here when no turn comes of it.
+    The running turn ends it; a new one is ended here when no turn comes of it, for then nobody else tells why.
     """
     current = trace.get_current_span()
     root = current if current.is_recording() else tracer.start_span(name, kind=SpanKind.SERVER)
     root.update_name(name)
-    root.set_attributes(
-        {"session_id": session.session_id, "agent_id": session.agent.agent_id, "turn_id": state.turn_id}
-    )
-    if state.config.name:
-        root.set_attribute("agent_name", state.config.name)
-    root.set_attribute("gen_ai.request.model", state.model_id or state.config.model)
-    state.note(root, "request", _as_told(request))
+    root.set_attributes(ids)
+    if settings.TELEMETRY_CONTENT:
+        root.set_attribute("request", _as_told(request))
     try:
         yield root
-    except BaseException:
+    except BaseException as error:
         if root is not current:
+            root.set_status(SpanStatus(StatusCode.ERROR, getattr(error, "detail", None) or INTERNAL))
             root.end()
         raise
+
+
+def _name_agent(root: trace.Span, session: Session) -> None:
+    name = session.agent.agent_config.name
+    if name:
+        root.set_attribute("agent_name", name)
+
+
+def _launch(row: int, session: Session, state: TurnState, root: trace.Span, request: Any) -> Running:
+    """Start the turn; a root that is the API's tells what the caller is answered, and a stream has begun well."""
+    is_api = trace.get_current_span() is root
+    if is_api:
+        root.set_attribute(STATUS_CODE, 200)
+    return Running(row, session.topic, state, root, is_awaited=is_api and not request.stream).launch()
 
 
 def _as_told(request: Any) -> str:

@@ -15,6 +15,7 @@ from django.utils.decorators import sync_and_async_middleware
 from opentelemetry import trace
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from pydantic_core import from_json
 
 from apps.core.errors import INTERNAL, ConsoleError, error_response
 from apps.core.ids import new_id
@@ -29,8 +30,9 @@ ALIAS_PATH = re.compile(
 )
 # Doors that are knocked at every few seconds, or that spans themselves come through: no span tells of them.
 UNTRACED = {"/v1/health", "/v1/version", "/v1/traces", "/v1/metrics", "/v1/telemetry/events"}
+STATUS_CODE = "http.response.status_code"
 # What the reference calls these operations' root spans; every other root is named after its route.
-NAMED_ROOTS = {"create_agent", "create_agent_session"}  # a turn names its root itself
+NAMED_ROOTS = {"create_agent", "create_agent_session", "create_agent_turn", "resume_agent_turn"}
 
 
 def is_api(path: str) -> bool:
@@ -101,15 +103,28 @@ def _caller(request: HttpRequest) -> Any:
 
 
 def _describe(span: Span, request: HttpRequest, response: HttpResponseBase) -> None:
-    """Name the span after its operation, or its route."""
+    """Name the span after its operation, or its route, and tell how it was answered."""
     match = request.resolver_match
     operation = match.url_name if match else None
-    if operation in NAMED_ROOTS:
+    if match and operation in NAMED_ROOTS:
         span.update_name(operation)
+        span.set_attributes(match.kwargs)  # of what was refused before its operation ran, too
     elif match:
         span.update_name("/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", match.route))
-    if response.status_code >= 500:
-        span.set_status(Status(StatusCode.ERROR))
+    span.set_attribute(STATUS_CODE, response.status_code)
+    if response.status_code >= 400:
+        span.set_status(Status(StatusCode.ERROR, _refusal(response)))
+
+
+def _refusal(response: HttpResponseBase) -> str:
+    """Return why a request was refused, in the words of its Error body."""
+    if not isinstance(response, HttpResponse) or response.get("Content-Type", "").startswith("application/x-protobuf"):
+        return response.reason_phrase
+    try:
+        detail = from_json(response.content).get("detail")
+    except (ValueError, AttributeError):
+        detail = None
+    return str(detail or response.reason_phrase)
 
 
 def _as_error(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

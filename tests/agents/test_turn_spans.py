@@ -1,0 +1,122 @@
+"""What a turn leaves behind as spans when it goes well, is refused, fails, is stopped or waits, by either door."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from tests.agents.test_turn_views import Rooms
+from tests.agents.test_turn_views import room as room
+from tests.agents.test_turns import ASKING, CALL, Talk
+from tests.agents.test_turns import talk as talk
+from tests.conftest import turns_to_end
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Ended = Callable[[str], list[ReadableSpan]]
+
+
+@pytest.fixture
+def ended(api: httpx2.AsyncClient) -> Iterator[Ended]:
+    """Return the ended spans of a name, told with their attributes."""
+    provider: Any = trace.get_tracer_provider()
+    exporter = InMemorySpanExporter()
+    before = provider._active_span_processor._span_processors
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield lambda name: [span for span in exporter.get_finished_spans() if span.name == name]
+    provider._active_span_processor._span_processors = before
+
+
+def told(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+async def test_a_good_turn_tells_its_answers_status(talk: Callable[..., Talk], ended: Ended) -> None:
+    session = await asyncio.to_thread(talk, "fine")
+
+    await session.say()
+
+    [root] = ended("create_agent_turn")
+    assert root.status.status_code is StatusCode.UNSET
+    assert told(root)["http.response.status_code"] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"toolgroups": ["nobody::knows"]}, 404, "nobody::knows"),
+        ({"tool_config": {"tool_choice": "no_such_tool"}}, 400, "no_such_tool"),
+        ({"tool_config": {"tool_prompt_format": 7}}, 400, "tool_prompt_format"),
+    ],
+)
+async def test_a_refused_turn_is_a_failed_trace_of_a_turn(
+    talk: Callable[..., Talk], ended: Ended, body: dict[str, Any], status: int, words: str
+) -> None:
+    session = await asyncio.to_thread(talk, "fine")
+
+    refused = await session.say(**body)
+
+    [root] = ended("create_agent_turn")
+    assert refused.status_code == status
+    assert root.status.status_code is StatusCode.ERROR
+    assert words in str(root.status.description)
+    attributes = told(root)
+    assert attributes["http.response.status_code"] == status
+    assert attributes["session_id"] == session.session.session_id
+    assert attributes["agent_id"] == session.session.agent.agent_id
+    if "tool_prompt_format" not in words:
+        assert json.loads(attributes["request"])["messages"][0]["content"] == "hi"
+
+
+async def test_an_answer_that_does_not_fit_is_a_failed_trace(talk: Callable[..., Talk], ended: Ended) -> None:
+    session = await asyncio.to_thread(talk, CALL, "sunny", agent=ASKING)
+    waiting = (await session.say()).json()
+
+    await session.resume(waiting, {"call_id": "no-such-call", "tool_name": "x", "content": "y"})
+
+    [root] = ended("resume_agent_turn")
+    assert "no-such-call" in str(root.status.description)
+    assert told(root)["turn_id"] == waiting["turn_id"]
+    assert told(root)["http.response.status_code"] == 400
+
+
+async def test_a_turn_refused_on_the_chat_page_leaves_a_failed_trace(room: Rooms, ended: Ended) -> None:
+    chat = await room("fine", toolgroups=["nobody::knows"], name="Ana")
+
+    assert (await chat.say("Hello")).status_code == 422
+
+    [root] = ended("create_agent_turn")
+    assert root.status.status_code is StatusCode.ERROR
+    assert "nobody::knows" in str(root.status.description)
+    assert told(root)["agent_name"] == "Ana"
+    assert told(root)["session_id"] == chat.session.session_id
+
+
+@pytest.mark.parametrize(("stream", "status"), [(False, 502), (True, 200)])
+async def test_a_turn_that_fails_tells_what_its_caller_was_answered(
+    talk: Callable[..., Talk], ended: Ended, stream: bool, status: int
+) -> None:
+    session = await asyncio.to_thread(talk, {"text": "half", "error": "It fell over.", "status": 502})
+
+    answer = await session.say(stream=stream)
+    await turns_to_end()
+
+    [root] = ended("create_agent_turn")
+    assert answer.status_code == told(root)["http.response.status_code"] == status
+    assert "fell over" in str(root.status.description)
+
+
+async def test_what_any_operation_refuses_is_an_error_with_its_words(api: httpx2.AsyncClient, ended: Ended) -> None:
+    answer = await api.get("/v1alpha/agents/nobody")
+
+    [root] = ended("/v1alpha/agents/{agent_id}")
+    assert root.status.status_code is StatusCode.ERROR
+    assert root.status.description == answer.json()["detail"]
+    assert told(root)["http.response.status_code"] == 404
