@@ -158,7 +158,7 @@ def traces_delete(request: HttpRequest) -> HttpResponse:
         asked.check()
     except BadRequest as error:
         messages.warning(request, error.detail)
-        return redirect("telemetry:trace-list")
+        return redirect(reverse("telemetry:trace-list") + trace_list.asked(query).link())
     # Only those that are there now: what comes while somebody reads the question is not meant.
     until = whole(query.get("until")) or trace_list.newest_pk()
     count = asked.traces().filter(pk__lte=until).count()
@@ -191,7 +191,7 @@ def _delete(request: HttpRequest, asked: Asked, until: int, count: int) -> HttpR
         return redirect("jobs:job-detail", job.job_id)
     retention.delete_traces(list(asked.traces().filter(pk__lte=until).values_list("trace_id", flat=True)))
     messages.success(request, f"{count:,} trace{'' if count == 1 else 's'} deleted.")
-    return redirect("telemetry:trace-list")
+    return redirect(reverse("telemetry:trace-list") + asked.link())
 
 
 def run_delete(job: Handle) -> dict[str, Any]:

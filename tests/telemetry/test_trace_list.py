@@ -363,6 +363,19 @@ def test_deleting_asks_with_the_count_and_takes_what_was_there(admin: Any) -> No
     assert (line.detail["traces"], line.detail["filter"]) == (3, "status:error")
 
 
+def test_deleting_leads_back_to_the_filter(admin: Any) -> None:
+    client = Client()
+    client.force_login(admin)
+    ids = make(3, status="error")
+    page = text_of(client, f"?trace={ids[0]}&q=status:error&range=7d", "/traces/delete/")
+    sent = dict(re.findall(r'type="hidden" name="(trace|q|range|until|count)" value="([^"]+)"', page))
+    assert client.post("/traces/delete/", sent).headers["Location"] == "/traces/?q=status%3Aerror&range=7d"
+    assert Trace.objects.count() == 2
+    sent = {"all": "1", "q": "status:error", "until": str(trace_list.newest_pk()), "count": "2"}
+    assert client.post("/traces/delete/", sent).headers["Location"] == "/traces/?q=status%3Aerror"
+    assert client.get("/traces/delete/?q=status:error").headers["Location"] == "/traces/?q=status%3Aerror"
+
+
 def test_deleting_much_is_a_job(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_views, "AT_ONCE", 2)
     client = Client()
