@@ -78,11 +78,11 @@ def check_name(dataset_id: str | None) -> None:
         raise BadRequest("dataset_id: must hold no control characters, '?' or '#', and no blanks at its ends")
 
 
-def warning_for(purpose: str, first: list[dict[str, Any]]) -> str:
-    """Return why the first rows do not fit the purpose, or ""."""
-    for number, row in enumerate(first):
+def warning_for(purpose: str, first: list[dict[str, Any]], start: int = 0) -> str:
+    """Return why rows, of which the first stands at position ``start``, do not fit the purpose, or ""."""
+    for number, row in enumerate(first, start + 1):
         if wrong := purposes.problem(purpose, row):
-            return f"Row {number + 1}: {wrong}"
+            return f"Row {number}: {wrong}"
     return ""
 
 

@@ -80,9 +80,10 @@ def _append(dataset_id: str, waiting: "SpooledTemporaryFile[bytes]", actor: Prin
     if not first:
         return None
     waiting.seek(0)
+    start = rows.locked(dataset_id).next_position
     dataset = rows.append_chunks(dataset_id, _chunks(waiting), actor, SOURCE)
     if not dataset.warning:
-        dataset.warning = registry.warning_for(dataset.purpose, first)
+        dataset.warning = registry.warning_for(dataset.purpose, first, start)
         dataset.save(update_fields=["warning"])
     return dataset
 

@@ -220,6 +220,18 @@ async def test_spans_become_rows_that_lead_back_to_them(calls: Checked, api: htt
     assert "eval/question-answer needs" in (await db.read(Dataset.objects.named, "kept")).warning
 
 
+async def test_the_warning_of_an_export_names_the_first_of_its_rows(calls: Checked, api: httpx2.AsyncClient) -> None:
+    await api.post("/v1beta/datasets", json=QA)
+    fits = {"question": "a", "answer": "b"}
+    assert (await api.post("/v1beta/datasetio/append-rows/kept", json={"rows": [fits, fits]})).is_success
+    await db.write(spans.save, spans.record(attributes={"k": "x"}))
+    asked = {"attribute_filters": [], "attributes_to_save": ["k"], "dataset_id": "kept"}
+
+    await calls.post("/telemetry/spans/export", asked)
+
+    assert (await db.read(Dataset.objects.named, "kept")).warning.startswith("Row 3: ")
+
+
 async def test_an_export_that_fails_leaves_nothing(calls: Checked, api: httpx2.AsyncClient, settings: Any) -> None:
     await api.post("/v1beta/datasets", json=QA)
     await db.write(spans.save, spans.record(attributes={"k": "x"}), spans.record(at_ms=1, attributes={"k": "x" * 900}))
