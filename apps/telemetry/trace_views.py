@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -34,7 +35,9 @@ WORDS = 200  # characters one search has
 @requires("viewer")
 def trace_detail(request: HttpRequest, trace_id: str) -> HttpResponse:
     """Show one trace: the grid of its spans, and the span ``?span=`` beside it."""
-    trace = trace_or_404(trace_id)
+    trace = Trace.objects.filter(trace_id=trace_id.lower()).first()
+    if trace is None:
+        return render(request, "telemetry/trace_gone.html", {"days": settings.TELEMETRY_DAYS}, status=404)
     number = async_to_sync(topics.head)(trace.topic)
     context = _head(trace) | {"live_number": number, "kinds": SHOWN_KINDS, "depths": DEPTHS}
     context |= {"outline": outline.outline_of(trace, whole(request.GET.get("page")) or 1)}

@@ -83,7 +83,8 @@ def test_an_unknown_trace_and_a_span_of_another_are_404(page: Client) -> None:
     trace, other = spans.trace(), spans.trace()
     span = other.spans.first()
 
-    assert page.get(f"/traces/{spans.trace_id()}/").status_code == 404
+    gone = page.get(f"/traces/{spans.trace_id()}/")
+    assert gone.status_code == 404 and "traces are kept for 7 days" in gone.content.decode()
     assert page.get(f"/traces/{trace.trace_id}/spans/{span.pk}/").status_code == 404
     assert page.get(f"/traces/{trace.trace_id}/spans/{10**30}/").status_code == 404
 
