@@ -253,3 +253,10 @@ def test_the_dialog_costs_the_same_for_any_number_of_spans(web: Client, django_a
     with django_assert_max_num_queries(12):
         page = web.get(PLACE, {"trace": ids}).content.decode()
     assert len(re.findall('data-ui="keep-row"', page)) == 3
+
+
+def test_a_dataset_that_is_not_offered_says_why(web: Client) -> None:
+    dataset("broken", given=[{"other": 1}])
+    page = web.get(PLACE, {"span": span(input=ASKED, output=answered()).pk}).content.decode()
+    assert "broken</span> is not offered: its rows do not fit its purpose." in page
+    assert "<details" not in page
