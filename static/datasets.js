@@ -27,6 +27,7 @@ doc.addEventListener("change", ({ target }) => {
 async function send(form) {
   const file = form.elements.file.files[0], state = form.querySelector("[data-upload-state]");
   const [bar, words] = [state.querySelector("progress"), state.querySelector("[data-upload-words]")];
+  if (!file.size) throw new Error("The file is empty.");
   const tell = (at) => {
     bar.value = at / file.size;
     words.textContent = `${(at / 1e6).toFixed(1)} of ${(file.size / 1e6).toFixed(1)} MB`;

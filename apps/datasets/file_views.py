@@ -99,7 +99,7 @@ def upload_preview(request: HttpRequest, upload_id: object) -> HttpResponse:
         "shown": shown,
         "given": given,
         "skip_bad": "skip_bad" in given,
-        "warning": registry.warning_for(purpose, [line.value for line in shown]),
+        "warning": uploads.misfit(purpose, shown),
         "error": error,
     }
     return render(request, "datasets/upload_preview.html", context, status=422 if error else 200)
@@ -138,6 +138,8 @@ def _load(request: HttpRequest, upload: Upload, look: uploads.Look, purpose: str
 
 def _asked(request: HttpRequest, upload: Upload, purpose: str) -> schemas.RegisterDatasetRequest:
     name = request.POST.get("dataset_id", "").strip()
+    if not name and not request.POST.get("into"):
+        raise BadRequest("Give the dataset a name.")
     registry.check_name(name or None)
     metadata = {"file": upload.name}
     if request.POST.get("description"):

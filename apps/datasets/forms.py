@@ -37,7 +37,10 @@ class DatasetForm(forms.Form):
     """A new dataset, its rows typed, or read from an address."""
 
     dataset_id = forms.CharField(
-        max_length=255, required=False, label="Name", help_text="Its id in the API. Empty: one is made."
+        max_length=255,
+        label="Name",
+        help_text="Its id in the API.",
+        error_messages={"required": "Give the dataset a name."},
     )
     purpose = forms.ChoiceField(choices=Purpose.choices, label="For")
     description = forms.CharField(max_length=500, required=False)
@@ -56,7 +59,7 @@ class DatasetForm(forms.Form):
 
     def clean_dataset_id(self) -> str:
         """Refuse a name nothing could be found by."""
-        return _told(str(self.cleaned_data["dataset_id"]), lambda name: registry.check_name(name or None))
+        return _told(str(self.cleaned_data["dataset_id"]), registry.check_name)
 
     def clean_uri(self) -> str:
         """Refuse an address no rows can come from."""

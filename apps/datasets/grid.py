@@ -123,20 +123,30 @@ def _page(dataset: Dataset, rows: list[Row], query: QueryDict, *, newer: bool, o
 
 
 def columns_of(dataset: Dataset, rows: list[Row]) -> tuple[str, str]:
-    """Return what the grid's two columns are called."""
-    value = value_of(rows[0].content) if rows else {}
-    return tuple(name for name, _ in _two(value, dataset.purpose))  # type: ignore[return-value]
+    """Return what the grid's two columns are called: as the first row that fits says, else as the first row does."""
+    values = [value_of(row.content) for row in rows]
+    fitting = filter(None, (_asked_and_answered(value, dataset.purpose) for value in values))
+    two = next(fitting, None) or _first_two(values[0] if values else {})
+    return two[0][0], two[1][0]
 
 
 def _shown(dataset: Dataset, row: Row, columns: tuple[str, str], origin: str) -> Shown:
     value = value_of(row.content)
-    cells = dict(_two(value, dataset.purpose))
-    texts = [_short(cells.get(column, "")) for column in columns]
+    two = _asked_and_answered(value, dataset.purpose) or _first_two(value)
+    known = value | dict(two)
+    others = [(name, cell) for name, cell in two if name and name not in columns]
+    texts = []
+    for column in columns:
+        if column in known or not others:
+            texts.append(_short(known.get(column, "")))
+        else:  # what the row has instead, by its name
+            name, cell = others.pop(0)
+            texts.append(f"{name}: {_short(cell)}")
     return Shown(row.position, texts, origin, len(row.content), purposes.problem(dataset.purpose, value) or "")
 
 
-def _two(value: dict[str, Any], purpose: str) -> list[tuple[str, Any]]:
-    """Return the two things to read of a row: what is asked and what is answered, else its first two columns."""
+def _asked_and_answered(value: dict[str, Any], purpose: str) -> list[tuple[str, Any]] | None:
+    """Return the two things to read of a row that has the purpose's columns."""
     for column in purposes.MESSAGE_COLUMNS:
         messages = purposes.messages_of(value.get(column))
         if messages:
@@ -146,6 +156,10 @@ def _two(value: dict[str, Any], purpose: str) -> list[tuple[str, Any]]:
     for columns in purposes.ACCEPTED[purpose]:
         if len(columns) > 1 and all(column in value for column in columns[:2]):
             return [(column.replace("_", " ").capitalize(), value[column]) for column in columns[:2]]
+    return None
+
+
+def _first_two(value: dict[str, Any]) -> list[tuple[str, Any]]:
     two = list(value.items())[:2]
     return [*two, *[("", "")] * (2 - len(two))]
 

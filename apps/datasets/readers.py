@@ -8,6 +8,7 @@ A reader yields what it finds at each line, good or bad; what no longer makes se
 import codecs
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -158,6 +159,8 @@ def _line(number: int, make: Callable[[], tuple[Any, str]]) -> Line:
         value, text = make()
     except TooLarge as error:
         return Line(number, error=error.detail)
+    except json.JSONDecodeError as error:  # its own line number counts within this line
+        return Line(number, error=f"not a JSON object: {error.msg} at column {error.colno}")
     except ValueError as error:
         return Line(number, error=f"not a JSON object: {error}" if "a row must be" not in str(error) else str(error))
     return Line(number, value, text)

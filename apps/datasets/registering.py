@@ -17,14 +17,16 @@ from apps.jobs import runner
 UNPACKED = 8  # times the size read at once that rows may take as text
 
 
-async def register(request: registry.Request, actor: Principal) -> Dataset:
+async def register(request: registry.Request, actor: Principal, source: rows.Source | None = None) -> Dataset:
     """Register a dataset and return it; one that is large or slow to read is still being loaded by a job then.
+
+    ``source`` tells how rows that stand in the request came.
 
     Raises BadRequest, Conflict, TooLarge, and ProviderError for an address that cannot be read.
     """
     try:
         if isinstance(request.asked.source, schemas.RowsDataSource):
-            return await db.write(registry.register_rows, request, actor)
+            return await db.write(registry.register_rows, request, actor, source)
         return await _register_uri(request, request.asked.source.uri, actor)
     except IntegrityError:  # another registration of this name was first: now it can be compared
         found = await db.read(registry.existing, request)

@@ -27,6 +27,8 @@ def begin(name: str, size: int, user: User) -> Upload:
     """Make room for a file; raises BadRequest for one of no known format, TooLarge over the limit."""
     if readers.kind_of_name(name) is None:
         raise BadRequest(f"'{name[:80]}' does not end like a file of {readers.KNOWN}.")
+    if not size:
+        raise BadRequest("The file is empty.")
     if not 0 < size <= settings.DATASET_MAX_BYTES:
         raise TooLarge(
             f"The file has {size:,} bytes; it may have 1 to {settings.DATASET_MAX_BYTES:,} (DATASET_MAX_BYTES)."
@@ -136,6 +138,12 @@ def _take(found: Look, line: Line, columns: dict[str, None]) -> None:
 def wanted(purpose: str) -> list[str]:
     """Return the columns a purpose asks for, to which columns of the file can be mapped."""
     return list(purposes.ACCEPTED[purpose][0])
+
+
+def misfit(purpose: str, lines: list[Line]) -> str:
+    """Return the first line whose row does not fit the purpose, and why, or ""."""
+    wrong = ((line.number, purposes.problem(purpose, line.value)) for line in lines)
+    return next((f"Line {number}: {why}" for number, why in wrong if why), "")
 
 
 def renamed(line: Line, mapping: dict[str, str]) -> Line:

@@ -15,7 +15,7 @@ from apps.accounts.models import AuditLine
 from apps.accounts.pages import requires
 from apps.core import live as topics
 from apps.core import once
-from apps.core.errors import ConsoleError
+from apps.core.errors import Conflict, ConsoleError
 from apps.core.keyset import page_of
 from apps.datasets import exporting, grid, live, registering, registry, rows, schemas, uses
 from apps.datasets.forms import AddRowsForm, DatasetForm
@@ -63,7 +63,10 @@ def dataset_new(request: HttpRequest) -> HttpResponse:
     form = DatasetForm(request.POST if request.method == "POST" else None, source=source)
     if request.method == "POST" and form.is_valid():
         try:
-            dataset = async_to_sync(registering.register)(_asked(form), principal_of(request))
+            typed = rows.Source("typed")
+            dataset = async_to_sync(registering.register)(_asked(form), principal_of(request), typed)
+        except Conflict as error:  # the name is taken
+            form.add_error("dataset_id", error.detail)
         except ConsoleError as error:
             form.add_error({"rows": "text", "uri": "uri"}.get(source), error.detail)
         else:
@@ -84,7 +87,7 @@ def _asked(form: DatasetForm) -> registry.Request:
         purpose=given["purpose"],
         source=source,
         metadata={"description": given["description"]} if given["description"] else {},
-        dataset_id=given["dataset_id"] or None,
+        dataset_id=given["dataset_id"],
     )
     return registry.Request(asked, [line.text for line in form.lines], [line.value for line in form.lines[:20]])
 

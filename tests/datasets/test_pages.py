@@ -139,7 +139,12 @@ def test_rows_are_typed(web: Client) -> None:
     made = web.post("/datasets/new/", form | {"text": '{"question": "a", "answer": "b"}\n'})
 
     assert made.headers["Location"] == "/datasets/typed/"
-    assert web.post("/datasets/new/", form | {"text": "question,answer\nx,y"}).status_code == 422
+    taken = web.post("/datasets/new/", form | {"text": "question,answer\nx,y"})
+    assert taken.status_code == 422
+    assert "exists with other content" in taken.context["form"].errors["dataset_id"][0]
+    assert "typed" in web.get("/datasets/typed/rows/1/?tab=origin").content.decode()
+    nameless = web.post("/datasets/new/", form | {"dataset_id": "", "text": ""})
+    assert "Give the dataset a name." in nameless.content.decode()
     assert web.post("/datasets/typed/add/", {"text": "question,answer\nx,y"}).status_code == 302
     assert web.post("/datasets/typed/add/", {"text": "a,b\nx,y"}).status_code == 422
     assert web.post("/datasets/typed/add/", {"text": ""}).status_code == 422
@@ -191,6 +196,29 @@ def test_a_file_is_looked_at_mapped_and_loaded_without_its_bad_line(web: Client)
     assert web.get(place).status_code == 404
 
 
+def test_lines_of_a_file_keep_their_numbers(web: Client) -> None:
+    body = b'{"question": "a", "answer": "1"}\n\n{"question": \n{"question": "c"}\n'
+    place = sent(web, body, purpose="eval/question-answer", dataset_id="file")
+    page = web.get(place)
+    assert page.context["warning"].startswith("Line 4: ")
+    [bad] = page.context["look"].bad
+    assert (bad.number, bad.error) == (3, "not a JSON object: Expecting value at column 13")
+
+    nameless = web.post(place, {"act": "load", "purpose": "eval/question-answer", "skip_bad": "on"})
+    assert nameless.status_code == 422 and "Give the dataset a name." in nameless.content.decode()
+    assert not Dataset.objects.exists()
+
+
+def test_a_row_of_other_columns_hides_no_others(web: Client) -> None:
+    make(given=[*QA[:2], {"trace_id": "t1", "answer": "none"}, {"trace_id": "t2", "span_id": "s2"}])
+    page = web.get("/datasets/qa/").context["page"]
+    assert page.columns == ("Question", "Answer")
+    assert [row.cells for row in page.rows] == [
+        ["trace_id: t2", "span_id: s2"], ["trace_id: t1", "answer: none"], ["What is 1?", "It is 1"],
+        ["What is 0?", "It is 0"],
+    ]  # fmt: skip
+
+
 def test_a_workbook_is_looked_at_and_loaded(web: Client) -> None:
     rows_of_it = text_row("q", "answer") + text_row("a", "1") + text_row("b", "2", "3")
     place = sent(web, book(rows_of_it), "qa.xlsx", purpose="eval/question-answer", dataset_id="sheet")
@@ -221,6 +249,7 @@ def test_parts_that_do_not_come_next_are_asked_for_again(web: Client, people: An
 def test_files_of_other_kinds_are_refused(web: Client) -> None:
     assert web.post("/datasets/files/", {"name": "x.exe", "size": 10}).status_code == 400
     assert web.post("/datasets/files/", {"name": "x.csv", "size": 10**13}).status_code == 413
+    assert web.post("/datasets/files/", {"name": "x.csv", "size": 0}).json() == {"detail": "The file is empty."}
     assert web.post("/datasets/files/", {"name": "x.csv", "size": "x"}).status_code == 413
 
 
