@@ -26,6 +26,7 @@ OUTCOMES = {
 }
 MOST_JOBS = 20_000  # the newest that are told apart by time
 MOST_AGENTS = 200
+MOST_MODELS = 200
 NAMES = ("turns", "errors", "time", "first", "tokens", "speed", "blocks", "jobs")
 
 
@@ -121,9 +122,11 @@ def buckets_of(window: Window) -> Buckets:
     return Buckets.of(window, first or window.now_ns - 3_600 * SECOND_NS)
 
 
-def models() -> list[str]:
-    """Return the models that ever told tokens."""
-    return series.label_values(series.matching("completion_tokens", ())).get("model_id", [])
+def models(window: Window) -> list[str]:
+    """Return the models that ever told tokens here, and those that traces of the window name: of other programs too."""
+    ours = series.label_values(series.matching("completion_tokens", ())).get("model_id", [])
+    named = Asked(filters.parse(""), window).traces().exclude(model="").values_list("model", flat=True).distinct()
+    return sorted({*ours, *named[:MOST_MODELS]}, key=str.casefold)
 
 
 def agents() -> list[tuple[str, str]]:

@@ -142,7 +142,7 @@ def _dashboard(wanted: Wanted) -> dict[str, Any]:
 
 
 def _choices(wanted: Wanted) -> dict[str, Any]:
-    models, agents = dashboard.models(), dashboard.agents()
+    models, agents = dashboard.models(wanted.window), dashboard.agents()
     if wanted.model and wanted.model not in models:
         models.append(wanted.model)
     if wanted.agent and wanted.agent not in dict(agents):

@@ -11,6 +11,13 @@ from apps.telemetry.windows import SECOND_NS, Window
 
 MOST_BUCKETS = 75
 STEPS = (1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000)
+HELP = {
+    "turns": "Turns that began. One that waited for a person and went on is one turn.",
+    "errors": "Turns that failed, of the turns that began.",
+    "time": "From the question, or the answer to a tool call, until the turn ended or waited for a person. "
+    "Failed turns are left out.",
+    "tokens": "In every call of a model: in turns, outside of turns, and of other programs.",
+}
 Values = Mapping[int, float | None]  # by the time at which a bucket begins
 
 
@@ -68,7 +75,7 @@ class Link:
 class Panel:
     """Lines over the same buckets. ``unit`` says how values are written: s, % or a word; counts have none.
 
-    ``total`` sums the window up in one number, which ``about`` explains.
+    ``total`` sums the window up in one number, which ``about`` explains; ``HELP`` says what is counted.
     """
 
     name: str
@@ -80,6 +87,11 @@ class Panel:
     note: str = ""
     shape: str = "lines"  # or bars, one upon another
     links: list[Link] = field(default_factory=list)
+
+    @property
+    def help(self) -> str:
+        """What is counted, in a sentence."""
+        return HELP.get(self.name, "")
 
     @property
     def has_data(self) -> bool:

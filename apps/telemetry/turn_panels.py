@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 
-from apps.telemetry.models import Kind, Status
+from apps.telemetry.models import Kind, Status, Trace
 from apps.telemetry.panels import Buckets, Line, Panel, line
 from apps.telemetry.trace_list import Asked
 from apps.telemetry.windows import SECOND_NS
 
-TURNS, RUNS, FAILED = "kind:turn -name:resume_agent_turn", "kind:turn", "kind:turn status:error"
+TURNS, RUNS, FAILED = "kind:turn -name:resume_agent_turn", "kind:turn status:ok", "kind:turn status:error"
 WITH_TOKENS = "tokens>=0"
 TIMED = 50_000  # times that are ranked; of more, an even sample
 SHARES = {"p50": 50, "p95": 95, "p99": 99}
@@ -58,9 +58,9 @@ def counted(asked: Asked, buckets: Buckets) -> Counted:
 
 
 def of_counts(counts: Counted, times: Sequence[int]) -> list[Panel]:
-    """Return the panels of turns, errors and tokens."""
+    """Return the panels of turns, errors and tokens. The error rate is failed turns by turns, as on the first page."""
     runs, failed = sum(counts.runs.values()), sum(counts.failed.values())
-    rates = {time: counts.failed[time] / count for time, count in counts.runs.items() if count}
+    rates = {time: _rate(counts.failed[time], counts.turns[time]) for time, count in counts.runs.items() if count}
     turns = {time: counts.turns[time] for time, count in counts.runs.items() if count}
     sides = {"In": counts.tokens_in, "Out": counts.tokens_out}
     known = {name: [count for count in side.values() if count is not None] for name, side in sides.items()}
@@ -68,21 +68,30 @@ def of_counts(counts: Counted, times: Sequence[int]) -> list[Panel]:
     tokens_about = f"{sum(known['In']):,} in" if tokens is not None else ""
     lines = [line(name, times, side, f"c{tone}") for tone, (name, side) in enumerate(sides.items(), 1)]
     started = sum(counts.turns.values()) if runs else None
-    rate, rate_about = (failed / runs, f"{failed:,} failed") if runs else (None, "")
+    rate, rate_about = (_rate(failed, started or 0), f"{failed:,} failed") if runs else (None, "")
     return [
         Panel("turns", "Turns", "", [line("Turns", times, turns)], started, shape="bars"),
         Panel("errors", "Error rate", "%", [line("Failed turns", times, rates, "c5")], rate, rate_about),
-        Panel("tokens", "Tokens in and out", "tokens", lines, tokens, tokens_about, shape="bars"),
+        Panel("tokens", "Tokens of all model calls", "tokens", lines, tokens, tokens_about, shape="bars"),
     ]
+
+
+def _rate(failed: int, turns: int) -> float | None:
+    """Return the share of turns that failed; one that failed when it was resumed may have begun before."""
+    return failed / max(turns, failed) if turns or failed else None
 
 
 def turn_time(asked: Asked, buckets: Buckets, times: Sequence[int], runs: int) -> Panel:
     """Return the panel of how long turns took until they ended or waited for a person."""
-    rows = asked.traces().filter(kind=Kind.TURN, end_ns__isnull=False)
-    rows, note = sample(rows, runs)
+    rows, note = sample(timed(asked.traces()), runs)
     took = rows.values_list(bucket_of("start_ns", buckets), F("end_ns") - F("start_ns"))
     lines, total = percentiles(((time, max(0, ns) / SECOND_NS) for time, ns in took.iterator(10_000)), times)
     return Panel("time", "Turn time", "s", lines, total, "p95", note)
+
+
+def timed(traces: QuerySet[Trace]) -> QuerySet[Trace]:
+    """Return the runs whose time says how fast the server answers; a run ends where a person is waited for."""
+    return traces.filter(kind=Kind.TURN, status=Status.OK, end_ns__isnull=False)
 
 
 def sample(rows: Any, count: int) -> tuple[Any, str]:

@@ -9,8 +9,10 @@ from django.utils.timezone import now
 
 from apps.agents.models import Pending, Status, Turn
 from apps.console.overview import overview
+from apps.telemetry import dashboard
 from tests import build
 from tests.evals import made
+from tests.telemetry import spans
 
 pytestmark = pytest.mark.django_db
 
@@ -18,6 +20,15 @@ pytestmark = pytest.mark.django_db
 def turn(session: Any, status: str = Status.COMPLETED, **fields: Any) -> Turn:
     """Return a new turn row."""
     return Turn.objects.create(session=session, status=status, input_messages=[build.said("Hi")], **fields)
+
+
+def run(seconds: float, minutes: float = 5, **fields: Any) -> None:
+    """Store the trace of a turn that ran so long, so many minutes ago."""
+    start_ns = int((now() - timedelta(minutes=minutes)).timestamp() * 10**9)
+    attributes = {"turn_id": "turn-1", "session_id": "session-1"}
+    name = fields.pop("name", "create_agent_turn")
+    end_ns = start_ns + int(seconds * 10**9)
+    spans.save(spans.record(name=name, start_ns=start_ns, end_ns=end_ns, attributes=attributes, **fields))
 
 
 def waiting(session: Any, tool: str = "refund") -> Turn:
@@ -72,21 +83,39 @@ def test_numbers_are_those_of_the_last_day(session: Any) -> None:
 
     assert (numbers.turns, numbers.failed, numbers.tokens) == (2, 1, 120)
     assert numbers.error_rate == 0.5
-    assert numbers.p95_s == 2
 
 
-def test_the_turn_time_leaves_out_what_waited_for_a_person(session: Any) -> None:
+def test_the_turn_time_is_that_of_metrics_and_leaves_out_the_wait_for_a_person(session: Any) -> None:
     start = now() - timedelta(minutes=5)
-    turn(session, started_at=start, completed_at=start + timedelta(seconds=2))
     turn(session, started_at=start, completed_at=now(), answered_at=now(), answered_by="Ana")
+    run(2)
+    run(1, name="resume_agent_turn")
+    run(40, status="error")
+    run(50, minutes=60 * 25)
 
-    assert overview().numbers.p95_s == 2
+    panels = dashboard.build(dashboard.wanted({})).panels
+
+    assert overview().numbers.p95_s == panels["time"].total == 2
+
+
+def test_turns_and_errors_are_those_of_metrics(session: Any) -> None:
+    for status in (Status.COMPLETED, Status.COMPLETED, Status.FAILED):
+        turn(session, status)
+        run(1, status="error" if status == Status.FAILED else "ok")
+    run(1, name="resume_agent_turn")
+
+    numbers, panels = overview().numbers, dashboard.build(dashboard.wanted({})).panels
+
+    assert numbers.turns == panels["turns"].total == 3
+    assert numbers.error_rate == panels["errors"].total == pytest.approx(1 / 3)
 
 
 def test_a_line_shows_the_hours_and_leaves_gaps(session: Any) -> None:
     start = now() - timedelta(hours=2)
     turn(session, started_at=start, completed_at=start + timedelta(seconds=2))
     turn(session, started_at=now(), completed_at=now())
+    run(2, minutes=120)
+    run(1, minutes=0)
 
     lines = overview().numbers.lines
 

@@ -105,7 +105,7 @@ def test_a_resumed_turn_is_one_turn_and_two_runs() -> None:
     panels = built()
 
     assert panels["turns"].total == 1
-    assert (panels["errors"].total, panels["errors"].about) == (0.5, "1 failed")
+    assert (panels["errors"].total, panels["errors"].about) == (1.0, "1 failed")
     assert behind(panels["turns"].links[0].url) == 1
 
 
@@ -143,7 +143,8 @@ def test_M3_the_link_of_a_panel_shows_exactly_what_it_counted(query: dict[str, s
     for name, counted in (("turns", panels["turns"].total), ("errors", int(panels["errors"].about.split()[0]))):
         assert behind(panels[name].links[0].url) == counted, name
     assert 0 < panels["turns"].total < 7 or not query
-    assert behind(panels["tokens"].links[0].url) == behind(panels["time"].links[0].url)
+    assert behind(panels["tokens"].links[0].url) == panels["turns"].total
+    assert behind(panels["time"].links[0].url) == panels["turns"].total - behind(panels["errors"].links[0].url)
 
 
 def test_the_filter_and_the_time_are_in_the_link() -> None:
@@ -166,6 +167,23 @@ def test_turn_times_are_ranked_over_every_turn() -> None:
     values = {line.name: [value for value in line.values if value is not None] for line in panel.lines}
     assert values == {"p50": [pytest.approx(5.0)], "p95": [pytest.approx(9.5)], "p99": [pytest.approx(9.9)]}
     assert panel.note == ""
+
+
+def test_a_turn_that_failed_says_nothing_of_the_turn_time() -> None:
+    turn(5)
+    failed = spans.turn_trace(at_ms=ago(5), status="error")
+    failed[0].end_ns = failed[0].start_ns + 40_000 * spans.MS
+    spans.save(*failed)
+
+    assert built()["time"].total == pytest.approx(0.11)
+
+
+def test_models_of_other_programs_can_be_chosen(web: Client) -> None:
+    turn(5, model="shop/own")
+    given("completion_tokens", 1.0, unit="tokens", model_id="tiny/one")
+    page = web.get("/metrics/").content.decode()
+    assert re.findall(r"<option>([^<]+)</option>", page)[:2] == ["shop/own", "tiny/one"]
+    assert built(model="shop/own")["tokens"].total == 50
 
 
 def test_ranks_are_those_of_the_nearest_value() -> None:
@@ -265,7 +283,7 @@ def test_the_page_costs_the_same_for_much(web: Client, django_assert_max_num_que
         child(made, "tool_execution", attributes={"tool_name": f"tool-{number}"})
         given("completion_tokens", 1.0, unit="tokens", model_id=f"model-{number % 5}")
 
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(16):
         assert web.get("/metrics/?model=model-1").status_code == 200
 
 
