@@ -131,22 +131,24 @@ def one(text: str) -> tuple[Any, str]:
     return value, checked(value, end[1])
 
 
-def stream(parts: Iterator[str], limit: int) -> Iterator[tuple[Any, str]]:
-    """Yield the values of a JSON array that comes in parts, each with its text; raises ValueError where it is no array.
+def stream(parts: Iterator[str], limit: int) -> Iterator[tuple[int, Any, str]]:
+    """Yield the values of a JSON array that comes in parts, each with the line it begins at and its text.
 
-    At most one value and one part are held; a value over ``limit`` characters raises TooLarge.
+    At most one value and one part are held. Raises ValueError, which begins with the place, where it is no array, and
+    TooLarge for a value over ``limit`` characters.
     """
     text = next(parts, "")
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
-        raise ValueError("a JSON file must hold an array of objects")
+        raise ValueError("at its beginning: a JSON file must hold an array of objects")
+    line = 1 + text.count("\n", 0, at)
     at += 1
     first = True
     while True:
-        text, at = _more(text, at, parts, first)
+        text, at, line = _more(text, at, line, parts, first)
         if text[at] == "]":
             if (text[at + 1 :] + "".join(islice(parts, 1))).strip(" \t\r\n"):
-                raise ValueError("more text after the array")
+                raise ValueError(f"at line {line}: more text after the array")
             return
         while True:
             try:
@@ -154,32 +156,45 @@ def stream(parts: Iterator[str], limit: int) -> Iterator[tuple[Any, str]]:
                 break
             except (ValueError, IndexError) as error:
                 if len(text) - at > limit:
-                    raise TooLarge(f"a value is larger than {limit:,} characters, or the JSON is broken") from error
+                    raise TooLarge(
+                        f"The value at line {line} is larger than {limit:,} characters, or the JSON is broken"
+                    ) from error
                 more = "".join(islice(parts, 1 + (len(text) - at >> 16)))
                 if not more:
-                    raise ValueError(str(error) or "the file ends too early") from error
+                    raise ValueError(_fault(error, text, at, line)) from error
                 text, at = text[at:] + more, 0
-        yield value, cut
+            except RecursionError as error:
+                raise ValueError(f"at line {line}: nested deeper than {MAX_DEPTH} levels") from error
+        yield line, value, cut
+        line += text.count("\n", at, end)
         at, first = end, False
 
 
-def _more(text: str, at: int, parts: Iterator[str], first: bool) -> tuple[str, int]:
-    """Return text and place of the next value, or of the closing bracket."""
+def _fault(error: Exception, text: str, at: int, line: int) -> str:
+    """Return where and why the value at ``at``, which begins at ``line``, cannot be read."""
+    if not isinstance(error, json.JSONDecodeError):
+        return f"at line {line}: {error or 'the file ends too early'}"
+    return f"at line {line + text.count(chr(10), at, error.pos)}: {error.msg}"
+
+
+def _more(text: str, at: int, line: int, parts: Iterator[str], first: bool) -> tuple[str, int, int]:
+    """Return text, place and line of the next value, or of the closing bracket."""
     wanted = "" if first else ","
     while True:
-        at = _skip(text, at)
+        begun, at = at, _skip(text, at)
+        line += text.count("\n", begun, at)
         if at < len(text):
             if not wanted and not first and text[at] == "]":
-                raise ValueError("a ',' before the closing ']'")
+                raise ValueError(f"at line {line}: a ',' before the closing ']'")
             if text[at] == "]" or not wanted:
-                return text, at
+                return text, at, line
             if text[at] != ",":
-                raise ValueError(f"expected ',' or ']' but found {text[at : at + 10]!r}")
+                raise ValueError(f"at line {line}: expected ',' or ']' but found {text[at : at + 10]!r}")
             wanted, at = "", at + 1
             continue
         part = next(parts, "")
         if not part:
-            raise ValueError("the file ends before the array does")
+            raise ValueError(f"at line {line}: the file ends before the array does")
         text, at = part, 0
 
 

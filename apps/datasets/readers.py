@@ -77,8 +77,6 @@ def read(file: BinaryIO, kind: str, charset: str = "") -> Iterator[Line]:
     reader = {"csv": _csv, "json": _json, "jsonl": _json_lines}[kind]
     try:
         yield from reader(_utf8(file, charset))
-    except csv.Error as error:
-        raise Unreadable(f"The file is not CSV: {error}") from error
     except LookupError as error:
         raise Unreadable(f"The encoding '{charset}' is not known.") from error
 
@@ -144,7 +142,7 @@ def _text(number: int, raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise Unreadable(
-            f"Line {number} is not UTF-8 (byte {raw[error.start]:#04x}). Save the file as UTF-8, or name its encoding."
+            f"Line {number} is not UTF-8 (byte {raw[error.start]:#04x}). Save the file as UTF-8."
         ) from error
 
 
@@ -182,15 +180,12 @@ def _json(file: Any) -> Iterator[Line]:
 
     number = 0
     try:
-        for value, text in cutting.stream(filter(None, parts()), settings.DATASET_MAX_ROW_BYTES):
-            number += 1
+        for number, value, text in cutting.stream(filter(None, parts()), settings.DATASET_MAX_ROW_BYTES):
             yield _line(number, lambda: (value, cutting.checked(value, text)))  # noqa: B023 - called at once
     except UnicodeDecodeError as error:
-        raise Unreadable(f"The file is not UTF-8: {error.reason} after row {number}.") from error
-    except RecursionError as error:
-        raise Unreadable(f"Row {number + 1} is nested deeper than {cutting.MAX_DEPTH} levels.") from error
+        raise Unreadable(f"The file is not UTF-8: {error.reason} after line {number}.") from error
     except ValueError as error:
-        raise Unreadable(f"The file is not JSON at row {number + 1}: {error}") from error
+        raise Unreadable(f"The file is not JSON {error}") from error
 
 
 class _Begun:
@@ -210,15 +205,32 @@ def _csv(file: Any) -> Iterator[Line]:
     first = next(lines, "")
     if not first.strip():
         return
-    reader = csv.reader(_chain(first, lines), delimiter=_delimiter(first), strict=True)
-    header = _header(next(reader, []))
-    while True:
-        number = reader.line_num + 1
-        cells = next(reader, None)
-        if cells is None:
-            return
+    records = _records(csv.reader(_chain(first, lines), delimiter=_delimiter(first), strict=True))
+    header = _header(next(records)[1])
+    for number, cells in records:
         if cells:
             yield _record(number, header, cells)
+
+
+def _records(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each record with the line it begins at."""
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise Unreadable(f"The row that begins at line {number} {_why_no_csv(str(error))}.") from error
+        if cells is None:
+            return
+        yield number, cells
+
+
+def _why_no_csv(told: str) -> str:
+    if "end of data" in told:
+        return "opens a quote that is never closed"
+    if "field limit" in told:
+        return f"has a cell of more than {settings.DATASET_MAX_ROW_BYTES:,} characters, or a quote that is never closed"
+    return f"is not CSV: {told}"
 
 
 def _record(number: int, header: list[str], cells: list[str]) -> Line:

@@ -142,7 +142,7 @@ def test_rows_are_typed(web: Client) -> None:
     taken = web.post("/datasets/new/", form | {"text": "question,answer\nx,y"})
     assert taken.status_code == 422
     assert "exists with other content" in taken.context["form"].errors["dataset_id"][0]
-    assert "typed" in web.get("/datasets/typed/rows/1/?tab=origin").content.decode()
+    assert web.get("/datasets/typed/rows/1/").context["addition"].how == "typed"
     nameless = web.post("/datasets/new/", form | {"dataset_id": "", "text": ""})
     assert "Give the dataset a name." in nameless.content.decode()
     assert web.post("/datasets/typed/add/", {"text": "question,answer\nx,y"}).status_code == 302

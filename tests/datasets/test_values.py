@@ -111,7 +111,31 @@ def test_exported_csv_of_text_reads_back_equal(rows: Any) -> None:
 def test_arrays_are_cut_wherever_the_parts_end(rows: Any, size: int, indent: int | None) -> None:
     whole = json.dumps(rows, indent=indent, ensure_ascii=False)
     parts = (whole[at : at + size] for at in range(0, len(whole), size))
-    assert same([value for value, _ in cutting.stream(parts, 1_000)], rows)
+    read = list(cutting.stream(parts, 1_000))
+    assert same([value for _, value, _ in read], rows)
+    heights = [json.dumps(row, indent=indent).count("\n") + 1 if indent else 0 for row in rows]
+    first = 2 if indent else 1
+    assert [line for line, _, _ in read] == [first + sum(heights[:at]) for at in range(len(rows))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        ("json", '[{"a": 1},\n\n{"a": \n}]', "The file is not JSON at line 4: Expecting value"),
+        ("json", '[{"a": 1}\n{"a": 2}]', "The file is not JSON at line 2: expected ',' or ']'"),
+        ("json", '[{"a": 1},\n{"a":', "The file is not JSON at line 2: Expecting value"),
+        ("json", '[{"a": 1}\n', "The file is not JSON at line 2: the file ends before the array does"),
+        ("json", "[\n" + "[" * 100_000, "The file is not JSON at line 2: nested deeper than 200 levels"),
+        ("json", '[\n{"a": 1},\n2]', "Line 3: a row must be a JSON object"),
+        ("jsonl", '{"a": 1}\n\n{"a": }', "Line 3: not a JSON object: Expecting value at column 7"),
+        ("csv", 'a,b\n1,2\n"x\ny",4\n"5,6\n7,8\n', "The row that begins at line 5 opens a quote that is never closed."),
+        ("csv", 'a,b\n1,2\n"x"y,4\n', "The row that begins at line 3 is not CSV: "),
+    ],
+)
+def test_faults_are_told_by_the_line_of_the_file(kind: str, text: str, told: str) -> None:
+    with pytest.raises(readers.Unreadable) as error:
+        list(readers.strictly(readers.read(io.BytesIO(text.encode()), kind)))
+    assert error.value.detail.startswith(told)
 
 
 @settings(max_examples=200, deadline=None)
