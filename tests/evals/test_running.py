@@ -237,3 +237,28 @@ async def test_each_row_of_a_job_is_a_trace_of_its_own(
 
     traces = await db.read(lambda: set(EvaluatedRow.objects.values_list("trace_id", flat=True)))
     assert len(traces) == len(ROWS) and all(len(trace) == 32 for trace in traces)
+
+
+@pytest.mark.parametrize(("number", "total"), [(None, 8), (-1, 8), (1, 1), (8, 8), (9, 8), (0, None), (-2, None)])
+async def test_how_many_rows_are_asked_for(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str, number: int | None, total: int | None
+) -> None:
+    await benchmark()
+
+    answer = await api.post(JOBS, json=config(model, num_examples=number))
+
+    assert answer.status_code == (200 if total else 400), answer.text
+    assert await db.read(lambda: list(Evaluation.objects.values_list("row_total", flat=True))) == [total][: bool(total)]
+    assert await db.read(Job.objects.count) == bool(total)
+
+
+async def test_deleting_a_benchmark_cancels_what_runs_of_it(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+
+    deleted = await api.delete("/v1alpha/eval/benchmarks/bench")
+
+    assert deleted.status_code == 200
+    assert (await api.get(f"{JOBS}/{job.job_id}")).json()["status"] == "cancelled"
+    assert (await api.post(JOBS, json=config(model))).status_code == 404

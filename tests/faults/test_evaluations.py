@@ -20,15 +20,16 @@ ENDED = ("completed", "failed", "cancelled")
 
 @pytest.fixture
 def program(own_console: Console) -> Program:
-    """A console with a benchmark of many rows."""
-    one = Program(own_console)
+    """A program of a console with a benchmark of many rows."""
+    return with_a_benchmark(own_console)
+
+
+def with_a_benchmark(console: Console) -> Program:
+    """Return a program of the console after it has made a benchmark of many rows."""
+    one = Program(console)
     rows = [{"question": f"Question {n}", "answer": str(n)} for n in range(COUNT)]
-    source = {"type": "rows", "rows": rows}
-    one.ok(
-        one.http.post(
-            "/v1beta/datasets", json={"purpose": "eval/question-answer", "dataset_id": "rows", "source": source}
-        )
-    )
+    dataset = {"purpose": "eval/question-answer", "dataset_id": "rows", "source": {"type": "rows", "rows": rows}}
+    one.ok(one.http.post("/v1beta/datasets", json=dataset))
     asked = {"benchmark_id": "bench", "dataset_id": "rows", "scoring_functions": ["basic::equality"]}
     one.ok(one.http.post("/v1alpha/eval/benchmarks", json=asked))
     return one
@@ -148,12 +149,7 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
 
 
 def test_another_worker_takes_over_from_one_that_was_killed(workers: Workers) -> None:
-    program = Program(workers.console)
-    rows = [{"question": f"Question {n}", "answer": str(n)} for n in range(COUNT)]
-    dataset = {"purpose": "eval/question-answer", "dataset_id": "rows", "source": {"type": "rows", "rows": rows}}
-    program.ok(program.http.post("/v1beta/datasets", json=dataset))
-    asked = {"benchmark_id": "bench", "dataset_id": "rows", "scoring_functions": ["basic::equality"]}
-    program.ok(program.http.post("/v1alpha/eval/benchmarks", json=asked))
+    program = with_a_benchmark(workers.console)
     first = workers.begin()  # alone, so that it is the one that has the job
     job_id = start(program, "openai/fake-n20-d50")
     until(program, job_id, ("in_progress",), 20)
@@ -168,3 +164,17 @@ def test_another_worker_takes_over_from_one_that_was_killed(workers: Workers) ->
     assert len(told["generations"]) == len(told["scores"]["basic::equality"]["score_rows"]) == COUNT
     assert all(one["generated_answer"] for one in told["generations"])
     assert COUNT < workers.console.models.stats()["requests"] <= COUNT + 16 + 64
+
+
+def test_a_worker_that_is_asked_to_end_leaves_a_trace_of_every_row(workers: Workers) -> None:
+    program = with_a_benchmark(workers.console)
+    worker = workers.begin()
+    job_id = start(program, "openai/fake-i50-n1")
+    assert until(program, job_id, ENDED, 60) == "completed"
+    worker.terminate()
+    worker.wait(20)
+
+    wanted = {"key": "job_id", "op": "eq", "value": job_id}
+    found = program.http.post("/v1alpha/telemetry/traces", json={"attribute_filters": [wanted], "limit": 1_000})
+
+    assert len(program.ok(found)["data"]) == COUNT
