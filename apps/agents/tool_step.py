@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode
 from pydantic_core import from_json
 
 from apps.agents import schemas
 from apps.agents.history import reads_as_object, tool_message
-from apps.agents.turn_state import RUNS_AS, Event, TurnState, as_json, stopping
+from apps.agents.turn_state import RUNS_AS, Event, Json, TurnState, as_json, stopping
 from apps.core import redaction
 from apps.inference.schemas import ToolCall, ToolCallDelta, ToolResponse
 
@@ -28,17 +28,36 @@ async def execute(turn: TurnState, call: ToolCall) -> AsyncIterator[Event]:
         response = _response(call, "The turn was stopped while this tool ran.", {"error": True})
         with stopping(turn):
             response = _without_secrets(turn, await _run(turn, call))
-        turn.note(span, "output", as_json({"role": "tool", "call_id": call.call_id, "content": response.content}))
-        if (response.metadata or {}).get("error"):
-            # What the tool answered is content; that it failed is told without it too.
-            span.set_status(Status(StatusCode.ERROR, str(response.content) if turn.capture_content else "It failed."))
+        _describe(turn, span, response)
     yield _complete(turn, started.step_id, began, [call], [response])
 
 
 async def answered_step(turn: TurnState) -> AsyncIterator[Event]:
     """Record the caller's answers to the calls the turn waited for, all in one step."""
     began = turn.waited_since or turn.tick()
-    yield _complete(turn, turn.start_step("tool_execution").step_id, began, turn.answered_calls, turn.answers)
+    step_id = turn.start_step("tool_execution").step_id
+    calls = {call.call_id: call for call in turn.answered_calls}
+    for response in turn.answers:
+        _record_answer(turn, step_id, calls.get(response.call_id), response)
+    yield _complete(turn, step_id, began, turn.answered_calls, turn.answers)
+
+
+def _record_answer(turn: TurnState, step_id: str, call: ToolCall | None, response: ToolResponse) -> None:
+    """Leave a span of a call its caller ran: how long it was waited for is told, for that was before this trace."""
+    named: Json = {"tool_name": response.tool_name, "step_id": step_id, "gen_ai.tool.call.id": response.call_id}
+    if turn.waited_since:
+        named["waited_s"] = round((turn.tick() - turn.waited_since).total_seconds(), 6)
+    with turn.span("tool_execution", answered_by="caller", **named) as span:
+        if call is not None:
+            turn.note(span, "input", as_json({"role": "assistant", "tool_calls": [call]}))
+        _describe(turn, span, response)
+
+
+def _describe(turn: TurnState, span: Span, response: ToolResponse) -> None:
+    turn.note(span, "output", as_json({"role": "tool", "call_id": response.call_id, "content": response.content}))
+    if (response.metadata or {}).get("error"):
+        # What the tool answered is content; that it failed is told without it too.
+        span.set_status(Status(StatusCode.ERROR, str(response.content) if turn.capture_content else "It failed."))
 
 
 def _complete(turn: TurnState, step_id: str, began: Any, calls: list[ToolCall], responses: list[ToolResponse]) -> Event:
