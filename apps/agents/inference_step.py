@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
     held: list[Event] = []
     with turn.span("inference", step_id=started.step_id, **_request_attributes(turn, body)) as span:
         turn.note(span, "input", as_json(body["messages"]))
-        with stopping(turn):
+        with stopping(turn), _told_if_broken(turn, span, writing):
             async with aclosing(_pieces(turn, body, writing)) as pieces:
                 async for delta in pieces:
                     event = _progress(started.step_id, delta)
@@ -75,6 +75,18 @@ async def infer(turn: TurnState) -> AsyncIterator[Event]:
     yield done
     if calls and not turn.is_over:
         turn.messages.append(_as_message(calls))
+
+
+@contextmanager
+def _told_if_broken(turn: TurnState, span: Span, writing: Writing) -> Iterator[None]:
+    """Tell on the span what was written until the model failed or was cut short; calls are whole, or nothing."""
+    try:
+        yield
+    except BaseException:
+        _count(span, writing)
+        if writing.text:
+            turn.note(span, "output", as_json({"content": "".join(writing.text), "tool_calls": []}))
+        raise
 
 
 async def _pieces(turn: TurnState, body: Json, writing: Writing) -> AsyncGenerator[Piece]:
@@ -236,15 +248,24 @@ def _request_attributes(turn: TurnState, body: Json) -> Json:
     attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": turn.model_id or turn.config.model}
     if turn.provider_id:
         attributes["gen_ai.provider.name"] = turn.provider_id
+    if body.get("tools"):
+        offered = [{"type": "function", "name": tool["function"]["name"]} for tool in body["tools"]]
+        attributes["gen_ai.tool.definitions"] = as_json(offered)
     numbers = {name: body[name] for name in ("temperature", "top_p", "max_tokens") if name in body}
     return attributes | {f"gen_ai.request.{name}": value for name, value in numbers.items()}
 
 
 def _describe(turn: TurnState, span: Span, message: CompletionMessage, writing: Writing) -> None:
     span.set_attribute("stop_reason", message.stop_reason)
+    if turn.is_stopped:
+        span.set_attribute("stopped", True)
+    _count(span, writing)
+    turn.note(span, "output", as_json({"content": message.content, "tool_calls": message.tool_calls or []}))
+
+
+def _count(span: Span, writing: Writing) -> None:
     for name, key in (("input", "prompt_tokens"), ("output", "completion_tokens")):
         if _is_sane(writing.usage.get(key)):
             span.set_attribute(f"gen_ai.usage.{name}_tokens", writing.usage[key])
     if writing.first_token_ms is not None:
         span.set_attribute("time_to_first_token_s", round(writing.first_token_ms / 1000, 6))
-    turn.note(span, "output", as_json({"content": message.content, "tool_calls": message.tool_calls or []}))

@@ -15,13 +15,14 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span, Status, StatusCode
 
 from apps.agents import records, runtime, schemas
-from apps.agents.turn_state import Event, TurnState
+from apps.agents.turn_state import SHUT_DOWN, Event, TurnState, as_json
 from apps.core import db, live
 from apps.core.errors import INTERNAL, Conflict, ConsoleError
 from apps.core.middleware import STATUS_CODE
 
 log = logging.getLogger(__name__)
 JOIN_S = 0.033
+SHUT_DOWN_S = 2.0  # what running turns get to store what they have
 Events = asyncio.Queue["schemas.Payload | None"]
 TURNS = "turns"  # the topic that hears of every turn that begins or ends
 
@@ -69,6 +70,12 @@ class Running:
         if self._task is not None and self._began and not self._finishing:
             self._task.cancel()
 
+    def shut_down(self) -> "asyncio.Task[None] | None":
+        """End the turn because the process ends; return its task, which has to be waited for."""
+        if self._task is not None and self._began and not self._finishing:
+            self._task.cancel()
+        return self._task
+
     def partial(self) -> dict[str, Any] | None:
         """Return the open step and its text so far."""
         return {"step_id": self.open_step, "text": "".join(self.text)} if self.open_step else None
@@ -81,7 +88,7 @@ class Running:
         except ConsoleError as error:
             await self._fail(error)
         except asyncio.CancelledError:
-            await self._fail(ConsoleError("The server was shut down while this turn ran.", status=503))
+            await self._fail(ConsoleError(SHUT_DOWN, status=503))
             raise
         except Exception:
             log.exception("turn %s failed", self.state.turn_id)
@@ -113,6 +120,9 @@ class Running:
                 )
             case "turn_complete" | "turn_awaiting_input":
                 self._finishing = True
+                if self.state.is_stopped:
+                    self.span.set_attribute("stopped", True)
+                    self._note_output(payload.turn.output_message.content)
                 told = self.state.for_caller(payload)
                 self.turn = told.turn  # type: ignore[union-attr]
                 if not await db.write(records.finish, self.row, self.state, payload.turn):
@@ -177,10 +187,16 @@ class Running:
         self.span.set_status(Status(StatusCode.ERROR, error.detail))
         if self.is_awaited:
             self.span.set_attribute(STATUS_CODE, error.status)
+        self._note_output("".join(self.text))
         await db.write(records.fail, self.row, self.state, error.detail, self.partial())
         self._answer(None)
         self._announce({"event_type": "turn_failed", "message": error.detail})
         await self._tell_others()
+
+    def _note_output(self, text: Any) -> None:
+        """Tell on the root span what was written until a turn was cut short."""
+        if text:
+            self.state.note(self.span, "output", as_json({"content": text, "tool_calls": []}))
 
     async def _tell_others(self) -> None:
         self._news.append(
@@ -220,6 +236,14 @@ def running_here() -> set[int]:
 def running(row: int) -> Running | None:
     """Return the turn of this row if this process runs it."""
     return _running.get(row)
+
+
+async def shut_down() -> None:
+    """End what runs here, stored with what it has; waits for it a moment. For a process that is about to end."""
+    tasks = [task for turn in list(_running.values()) if (task := turn.shut_down())]
+    if tasks:
+        log.warning("ending %d running turn%s: the server shuts down", len(tasks), "s" * (len(tasks) > 1))
+        await asyncio.wait(tasks, timeout=SHUT_DOWN_S)
 
 
 async def announce_waiting() -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, Status, StatusCode
 from pydantic_core import to_json
 
 from apps.agents import schemas
@@ -23,6 +23,7 @@ Json = dict[str, Any]
 Chat = Callable[[Json], AsyncIterator[Json]]
 RunShields = Callable[[list[str], list[Json]], Awaitable[list[SafetyViolation | None]]]
 RunTool = Callable[[str, Json], Awaitable[tuple[Any, Json]]]
+SHUT_DOWN = "The server was shut down while this turn ran."
 # The model is offered the built-in search under the name it was trained on; the tool that runs has another.
 RUNS_AS = {"brave_search": "web_search"}
 OFFERED_AS = {runs: offered for offered, runs in RUNS_AS.items()}
@@ -122,7 +123,11 @@ class TurnState:
         named = {"agent_id": self.agent_id, "agent_name": self.config.name or ""}
         told = {key: value for key, value in named.items() if value}
         with tracer.start_as_current_span(name, attributes={**told, **attributes}) as span:
-            yield span
+            try:
+                yield span
+            except asyncio.CancelledError:  # a stop that was asked for ends within its step: see ``stopping``
+                span.set_status(Status(StatusCode.ERROR, SHUT_DOWN))
+                raise
 
     def note(self, span: Span, name: str, value: Any) -> None:
         """Record content on a span, unless content capture is off."""

@@ -13,6 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from apps.agents import running
+from apps.agents.turn_state import SHUT_DOWN
 from tests.agents.test_turn_views import Rooms
 from tests.agents.test_turn_views import room as room
 from tests.agents.test_turns import ASKING, CALL, Talk
@@ -120,3 +122,81 @@ async def test_what_any_operation_refuses_is_an_error_with_its_words(api: httpx2
     assert root.status.status_code is StatusCode.ERROR
     assert root.status.description == answer.json()["detail"]
     assert told(root)["http.response.status_code"] == 404
+
+
+LONG = {"text": "word " * 100, "pace_s": 0.02}
+
+
+async def test_a_stopped_turn_tells_it_and_what_was_written(room: Rooms, ended: Ended) -> None:
+    chat = await room(LONG)
+    await chat.say()
+    await asyncio.sleep(0.2)
+
+    await chat.post("stop/")
+
+    [turn] = await chat.turns()
+    [root], [inference] = ended("create_agent_turn"), ended("inference")
+    assert told(root)["stopped"] is told(inference)["stopped"] is True
+    assert root.status.status_code is StatusCode.UNSET
+    written = json.loads(told(root)["output"])["content"]
+    assert written == turn.output_message["content"] == json.loads(told(inference)["output"])["content"]
+    assert written.startswith("word")
+
+
+async def test_what_was_written_before_a_failure_is_told(talk: Callable[..., Talk], ended: Ended) -> None:
+    session = await asyncio.to_thread(talk, {"text": "half", "error": "It fell over.", "status": 502})
+
+    await session.say()
+
+    for name in ("create_agent_turn", "inference"):
+        [span] = ended(name)
+        assert json.loads(told(span)["output"])["content"] == "half"
+        assert span.status.status_code is StatusCode.ERROR
+
+
+async def test_a_turn_cut_short_by_the_end_of_its_process_says_so(room: Rooms, ended: Ended) -> None:
+    chat = await room(LONG)
+    await chat.say()
+    await asyncio.sleep(0.2)
+
+    await running.shut_down()
+
+    [turn] = await chat.turns()
+    assert (turn.status, turn.error) == ("failed", SHUT_DOWN)
+    for name in ("create_agent_turn", "inference"):
+        [span] = ended(name)
+        assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, SHUT_DOWN)
+        assert json.loads(told(span)["output"])["content"].startswith("word")
+
+
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_a_call_its_caller_answered_is_a_span_of_the_resumed_trace(
+    room: Rooms, ended: Ended, has_failed: bool
+) -> None:
+    chat = await room(CALL, "Sorry.", **ASKING)
+    await chat.say()
+
+    await chat.answer("rain", action="error" if has_failed else "result")
+
+    [turn] = await chat.turns()
+    [root], [span] = ended("resume_agent_turn"), ended("tool_execution")
+    attributes = told(span)
+    assert span.parent is not None and root.context is not None and root.context.span_id == span.parent.span_id
+    assert root.start_time is not None and span.start_time is not None and span.start_time >= root.start_time
+    assert (attributes["tool_name"], attributes["answered_by"]) == ("get_weather", "caller")
+    assert attributes["step_id"] == turn.steps.all()[1].step_id
+    assert 0 < attributes["waited_s"] < 60
+    assert json.loads(attributes["input"])["tool_calls"][0]["call_id"] == attributes["gen_ai.tool.call.id"]
+    assert json.loads(attributes["output"])["content"] == "rain"
+    assert (span.status.status_code is StatusCode.ERROR) is has_failed
+
+
+async def test_an_inference_tells_which_tools_were_offered(talk: Callable[..., Talk], ended: Ended) -> None:
+    session = await asyncio.to_thread(talk, "fine", "fine", agent=ASKING)
+
+    await session.say()
+    await session.say(tool_config={"tool_choice": "none"})
+
+    offered, none = (told(span).get("gen_ai.tool.definitions") for span in ended("inference"))
+    assert json.loads(str(offered)) == [{"type": "function", "name": "get_weather"}]
+    assert none is None

@@ -112,6 +112,32 @@ def test_a_killed_console_loses_a_second_of_spans_at_most_and_ends_what_was_open
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_turn_in_which_the_console_was_asked_to_stop_is_told_to_be_cut_short(
+    traced: Console, signal_: signal.Signals
+) -> None:
+    program = Program(traced)
+    path = program.session("openai/fake-n100-d100")
+    with program.stream(path) as frames:
+        until(lambda: payload(next(frames)).get("event_type") == "step_progress")
+        assert traced.process
+        traced.process.send_signal(signal_)
+        began = time.monotonic()
+        traced.process.wait(20)
+    assert time.monotonic() - began < 10
+    assert "the server stops" in traced.log() and "ending 1 running turn" in traced.log()
+
+    traced.start()
+
+    [trace_] = until(lambda: traces(Program(traced), session_id=session_of(path)))
+    found = spans(Program(traced), trace_)
+    for name in ("create_agent_turn", "inference"):
+        assert found[name]["status"] == "error"
+        assert found[name]["attributes"]["error"] == "The server was shut down while this turn ran."
+        assert found[name]["attributes"]["output"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_console_asked_to_stop_stores_every_span_before(traced: Console, signal_: signal.Signals) -> None:
     program = Program(traced)
     path = program.session()

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+log = logging.getLogger("stack_console.serve")
 FIRST_LOOK_S = 2.0
 _beside: set["asyncio.Future[Any]"] = set()  # the loop itself keeps no task alive
 
@@ -88,7 +89,7 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
     import daphne.server  # installs its reactor, so only here
     from twisted.internet import reactor
 
-    from apps.agents import turns
+    from apps.agents import running, turns
     from apps.jobs.embedded import EmbeddedWorker
     from apps.providers import health
     from apps.telemetry import unfinished
@@ -97,6 +98,7 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
     worker = EmbeddedWorker(works=works)
     for start in (turns.watch, health.watch, unfinished.watch, worker.start):
         reactor.callLater(0, _begin, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
+    reactor.addSystemEventTrigger("before", "shutdown", _end, running.shut_down)  # type: ignore[attr-defined]
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
@@ -122,6 +124,14 @@ def _begin(start: Callable[[], Any]) -> None:
     begun = start()
     if asyncio.iscoroutine(begun):
         _beside.add(asyncio.ensure_future(begun))
+
+
+def _end(work: Callable[[], Coroutine[Any, Any, None]]) -> Any:
+    """Return what the reactor waits for before it stops, while the loop still runs."""
+    from twisted.internet.defer import Deferred
+
+    log.info("the server stops")
+    return Deferred.fromFuture(asyncio.ensure_future(work()))
 
 
 def _leave() -> None:
