@@ -20,7 +20,7 @@ from apps.core.errors import BadRequest
 from apps.core.numbers import whole
 from apps.jobs import runner
 from apps.jobs.handle import Handle
-from apps.telemetry import filters, live, retention, sample, store, trace_export, trace_list, windows
+from apps.telemetry import filter_words, filters, live, retention, sample, store, trace_export, trace_list, windows
 from apps.telemetry.models import Kind, Trace
 from apps.telemetry.trace_list import Asked
 from apps.telemetry.trace_numbers import numbers_of
@@ -58,7 +58,7 @@ def trace_list_page(request: HttpRequest) -> HttpResponse:
         "segments": _segments(asked),
         "fields": FIELDS,
         "kinds": [(str(kind.value), str(kind.label)) for kind in Kind],
-        "statuses": list(filters.STATUSES),
+        "statuses": list(filter_words.STATUSES),
         "presets": _presets(asked),
         "export_kinds": [(kind, label) for kind, (_, label, _) in trace_export.KINDS.items()],
         "topic": live.LIST,
@@ -77,7 +77,7 @@ def _canonical(query: QueryDict) -> str:
             words.append(filters.written(name, value, op))
     words += [filters.written(name, value) for name in ("status", "kind") if (value := query.get(name, ""))]
     if key := query.get("key", "").strip():
-        words.append(f"attr.{filters.quoted(key)}={filters.quoted(query.get('value', '').strip())}")
+        words.append(filters.attribute_term(key, query.get("value", "").strip()))
     if text := query.get("text", "").strip():
         words.append(filters.quoted(text))
     if words == query.getlist("q") and len(words) < 2:
@@ -90,7 +90,12 @@ def _canonical(query: QueryDict) -> str:
 def _chips(asked: Asked) -> list[dict[str, str]]:
     terms = asked.filter.terms
     return [
-        {"text": term.text, "problem": term.problem, "without": asked.link(q=asked.filter.without(at))}
+        {
+            "text": term.text,
+            "problem": term.problem,
+            "note": term.note,
+            "without": asked.link(q=asked.filter.without(at)),
+        }
         for at, term in enumerate(terms)
     ]
 

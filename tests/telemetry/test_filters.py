@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.agents.models import Turn
 from apps.telemetry import filters
 from apps.telemetry.models import Trace
 from tests import build
@@ -93,6 +94,60 @@ def test_words_find_the_session_they_name(traces: None) -> None:
     assert found("exchange") == {"create_agent_turn"}
 
 
+def test_an_attribute_is_compared_with_a_colon_too(db: None) -> None:
+    spans.save(spans.record(name="one", attributes={"order.id": "A-3", "a:b": "c=d"}))
+    assert found("attr.order.id:A-3") == {"one"}
+    assert found("-attr.order.id:A-3") == set()
+    assert found(filters.attribute_term("a:b", "c=d")) == {"one"}
+    assert filters.attribute_term("order.id", "A 3") == 'attr.order.id="A 3"'
+
+
+def test_words_find_why_a_span_failed_in_this_time(db: None) -> None:
+    root = spans.record(name="root")
+    child = spans.record(
+        name="child", trace_id=root.trace_id, parent_span_id=root.span_id, status="error", message="Card declined"
+    )
+    spans.save(root, child)
+    assert found("declined") == {"root"}
+    assert not filters.parse("declined", child.start_ns + 1).of(Trace.objects.all()).exists()
+    assert found(child.span_id.upper()) == {"root"}
+
+
+def test_tools_are_found_by_name_and_ids_by_their_attribute(traces: None) -> None:
+    spans.trace(turn_id="t-2", session_id="s-2", agent_id="a-2")
+    spans.save(spans.record(name="foreign", attributes={"gen_ai.tool.name": "lookup"}))
+    assert found("tool:lookup") == {"create_agent_turn", "foreign"}
+    assert found("tool:other") == set()
+    for word, value in (("session_id", "s-2"), ("turn_id", "t-2"), ("agent_id", "a-2")):
+        assert found(f"{word}:{value}") == {"create_agent_turn"}, word
+
+
+def test_a_stopped_turn_is_found(db: None) -> None:
+    one = spans.trace()
+    spans.trace()
+    assert found("status:stopped") == set()
+    Turn.objects.create(
+        session=build.session(build.agent()), input_messages=[], trace_id=one.trace_id, status="cancelled"
+    )
+    assert [row.pk for row in filters.parse("status:stopped").of(Trace.objects.all())] == [one.pk]
+
+
+def test_plain_requests_to_the_console_are_no_work(db: None) -> None:
+    own = {"service.name": "stack-console"}
+    spans.save(
+        spans.record(name="read", resource=own),
+        spans.record(name="failed", resource=own, status="error"),
+        spans.record(name="foreign", resource={"service.name": "shop"}),
+        spans.record(name="inference", resource=own, attributes={"gen_ai.operation.name": "chat"}),
+    )
+    assert found("is:request") == {"read"}
+    assert found("is:work") == {"failed", "foreign", "inference"}
+
+
+def test_a_duration_without_a_unit_says_how_it_is_read(db: None) -> None:
+    assert [term.note for term in filters.parse("duration>1000 duration>2s tokens>7").terms] == ["seconds", "", ""]
+
+
 def test_a_trace_is_found_by_the_beginning_of_its_id(traces: None) -> None:
     one = Trace.objects.get(name="slow")
     assert found(f"trace:{one.trace_id[:9].upper()}") == {"slow"}
@@ -111,6 +166,9 @@ def test_a_trace_is_found_by_the_beginning_of_its_id(traces: None) -> None:
         ("name>a", "compared with “:”"),
         ("attr.user", "attr.user=42"),
         ("zzzz:1", "There are status, kind"),
+        ("order.id:A-3", "Did you mean “attr.order.id:A-3”?"),
+        ("-order.id=A-3", "Did you mean “attr.order.id=A-3”?"),
+        ("is:nothing", "There are work, request"),
         ("https://example.org", "put it in quotes"),
     ],
 )
