@@ -1,5 +1,6 @@
 """Pages of the list of traces: the list, what is new beside it, and taking traces away."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,7 +26,7 @@ from apps.telemetry.models import Kind, Trace
 from apps.telemetry.trace_list import Asked
 from apps.telemetry.trace_numbers import numbers_of
 
-SEGMENTS = (("All", ""), ("Turns", "kind:turn"), ("Errors", "status:error"))
+SEGMENTS = (("Work", trace_list.USUAL), ("All", ""), ("Turns", "kind:turn"), ("Errors", "status:error"))
 # Fields of the form that writes a filter: name, label, how it is written, example.
 FIELDS = (
     ("name", "Name", ":", "customs"),
@@ -88,7 +89,7 @@ def _canonical(query: QueryDict) -> str:
 
 
 def _chips(asked: Asked) -> list[dict[str, str]]:
-    terms = asked.filter.terms
+    terms = () if asked.is_usual else asked.filter.terms
     return [
         {
             "text": term.text,
@@ -102,11 +103,15 @@ def _chips(asked: Asked) -> list[dict[str, str]]:
 
 def _segments(asked: Asked) -> list[dict[str, object]]:
     text = asked.filter.text
-    return [{"label": label, "link": asked.link(q=words), "is_here": text == words} for label, words in SEGMENTS]
+    usual = replace(asked, is_usual=True).link()
+    return [
+        {"label": label, "link": usual if words == trace_list.USUAL else asked.link(q=words), "is_here": text == words}
+        for label, words in SEGMENTS
+    ]
 
 
 def _presets(asked: Asked) -> list[dict[str, object]]:
-    words = {"q": asked.filter.text} if asked.filter.terms else {}
+    words = {} if asked.is_usual else {"q": asked.filter.text}
     named = {name: label for name, (_, label) in windows.PRESETS.items()} | {"all": "All time"}
     return [
         {"label": label, "link": "?" + urlencode(words | {"range": name}), "is_here": asked.window.preset == name}

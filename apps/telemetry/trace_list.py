@@ -26,6 +26,7 @@ EXACT = 10_000  # traces that are counted; more are told as "10,000+"
 FRESH = 1_000  # new traces that are counted
 FORGOTTEN_NS = 3_600 * SECOND_NS  # an open trace of nobody's turn is called unfinished after that
 CHOSEN = 500  # traces that an address may name
+USUAL = "is:work"  # what an address without a filter shows; an empty filter shows everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Asked:
     filter: filters.Filter
     window: Window
     chosen: tuple[str, ...] = ()
+    is_usual: bool = False  # whether the address told no filter, not even an empty one
 
     def traces(self) -> QuerySet[Trace]:
         """Return the traces asked for, in no order."""
@@ -60,11 +62,11 @@ class Asked:
     @property
     def query(self) -> dict[str, str]:
         """The filter and the time as they stand in an address."""
-        return ({"q": self.filter.text} if self.filter.terms else {}) | self.window.query
+        return ({} if self.is_usual else {"q": self.filter.text}) | self.window.query
 
     def link(self, **changes: str) -> str:
-        """Return the query string with changes; an empty one takes a part away."""
-        parts = {name: value for name, value in (self.query | changes).items() if value}
+        """Return the query string with changes; an empty one takes a part away; a filter is then empty."""
+        parts = {name: value for name, value in (self.query | changes).items() if value or name == "q"}
         return "?" + urlencode(parts)
 
     @property
@@ -78,7 +80,9 @@ class Asked:
 def asked(query: Mapping[str, str], chosen: Sequence[str] = (), now_ns: int | None = None) -> Asked:
     """Return what an address asks for; what cannot be read is among the problems."""
     window = windows.parse(query, now_ns)
-    return Asked(filters.parse(query.get("q", ""), window.start_ns), window, tuple(chosen))
+    text = query.get("q")
+    found = filters.parse(USUAL if text is None else text, window.start_ns)
+    return Asked(found, window, tuple(chosen), is_usual=text is None)
 
 
 def chosen_of(query: QueryDict) -> Asked:

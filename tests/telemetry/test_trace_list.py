@@ -171,6 +171,26 @@ def test_the_address_is_the_filter(web: Client) -> None:
     assert link(text_of(web, "?q=status:error+name:bad"), "remove-chip") == "?q=name%3Abad"
 
 
+def test_plain_requests_to_the_console_are_left_out_unless_asked_for(admin: Any) -> None:
+    web = Client()
+    web.force_login(admin)
+    own = {"service.name": "stack-console"}
+    read = make(2, resource=own)
+    assert link(text_of(web), "show-all") == "?q="
+    failed = make(1, resource=own, status="error", before_ns=0)
+    assert shown(web) == failed
+    assert shown(web, "?q=") == failed + read
+    assert shown(web, "?q=&range=7d") == failed + read
+    assert 'aria-label="Remove' not in text_of(web)
+    page = text_of(web, "?q=")
+    assert re.search(r'aria-current="page">All</a>', page)
+    assert 'name="q" value=""' in page  # a form of the list means the same
+    assert re.search(r'href="/traces/\?range=7d"', text_of(web))
+    assert re.search(r'href="/traces/\?q=&amp;range=7d"', page)
+    assert "Delete 1 trace?" in text_of(web, "?all=1", "/traces/delete/")
+    assert "Delete 3 traces?" in text_of(web, "?all=1&q=", "/traces/delete/")
+
+
 def test_a_cell_adds_its_value_to_the_filter(web: Client) -> None:
     spans.trace(agent_name='The "big" desk', at_ms=_late(), agent_id="")
     spans.trace(agent_name="Other", at_ms=_late(), agent_id="")
