@@ -186,9 +186,11 @@ def _load(job_id: str) -> tuple[Evaluation, set[int]]:
 def again(job: Job) -> Evaluation:
     """Return the evaluation of a job that tries an ended one again: with the rows that were answered, not the others.
 
-    A job that ended never changes, so its evaluation stays as it is.
+    A job that ended never changes, so its evaluation stays as it is. Raises NotFound when it was deleted meanwhile.
     """
-    evaluation = Evaluation.objects.get(job=job.retry_of)
+    evaluation = Evaluation.objects.filter(job=job.retry_of).first()
+    if evaluation is None:
+        raise NotFound("The evaluation this one goes on from was deleted; start a new one.")
     before, evaluation.pk = evaluation.pk, None
     evaluation.job, evaluation.created_at, evaluation.failed_count = job, now(), 0
     evaluation.save(force_insert=True)

@@ -118,6 +118,20 @@ async def test_tried_again_on_another_dataset_of_the_same_name_it_fails(
     assert (other.status, other.attempt) == ("failed", 1) and "made anew" in other.error
 
 
+async def test_tried_again_after_its_evaluation_was_deleted_it_says_so(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+    await api.delete(f"{JOBS}/{job.job_id}")
+    [again] = await db.write(runner.retry, Job.objects.filter(pk=job.pk), build.actor())
+    await db.write(Job.objects.filter(pk=job.pk).delete)
+
+    async with working():
+        again = await ended(again)
+
+    assert (again.status, again.attempt) == ("failed", 1) and "was deleted" in again.error
+
+
 async def test_results_that_come_steadily_are_stored_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
     stored: list[int] = []
 
