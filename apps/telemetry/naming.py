@@ -27,6 +27,7 @@ class Naming:
     turn_number: int | None = None
     turn_url: str = ""
     turn_state: str = ""  # a status of apps.agents.models.Status
+    is_newest: bool = False  # whether the turn ended, or stands, in this trace: a resumed one went on in another
 
     @property
     def turn_words(self) -> str:
@@ -61,7 +62,7 @@ def _turns(turn_ids: set[str]) -> dict[str, Turn]:
     number = earlier.values("session").annotate(number=Count("pk")).values("number")
     rows = Turn.objects.filter(turn_id__in=turn_ids).annotate(number=Subquery(number)).select_related("session__agent")
     names = ("session__session_id", "session__session_name", "session__agent__agent_id", "session__agent__name")
-    return {turn.turn_id: turn for turn in rows.only("turn_id", "status", *names)}
+    return {turn.turn_id: turn for turn in rows.only("turn_id", "trace_id", "status", *names)}
 
 
 def _agents(agent_ids: set[str]) -> dict[str, Agent]:
@@ -87,6 +88,7 @@ def _naming(trace: Trace, turn: Turn | None, agent: Agent | None) -> Naming:
         turn_number=number,
         turn_url=f"{chat}?turn={turn.turn_id}#turn-{turn.turn_id}",
         turn_state=turn.status,
+        is_newest=turn.trace_id == trace.trace_id,
     )
 
 

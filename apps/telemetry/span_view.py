@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from apps.agents.steps import State
+from apps.agents.steps import STOPPED, State
 from apps.agents.values import Shown, cut
 from apps.telemetry import span_bodies
 from apps.telemetry.models import Kind, Span, Status, Trace
@@ -99,7 +99,9 @@ class SpanView:
         """How it ended; what is open in a trace that is over never will."""
         if self.span.end_ns is None:
             return RUNNING if self.is_live else UNFINISHED
-        return FAILED if self.span.status == Status.ERROR else OK
+        if self.span.status == Status.ERROR:
+            return FAILED
+        return STOPPED if self.span.attributes.get("stopped") is True else OK
 
     @property
     def label(self) -> str:
@@ -168,7 +170,8 @@ class SpanView:
             ("Provider", told.get("gen_ai.provider.name")),
             ("Tool", told.get("tool_name") or told.get("gen_ai.tool.name")),
             ("First token", _seconds(told.get("time_to_first_token_s"))),
-            ("Stopped by", str(told.get("stop_reason") or "").replace("_", " ")),
+            ("Stopped by", "request" if told.get("stopped") is True else _words(told.get("stop_reason"))),
+            ("Waited", _seconds(told.get("waited_s"))),
         ]
         return [(name, str(value)) for name, value in found if value]
 
@@ -243,6 +246,10 @@ class SpanView:
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _words(value: Any) -> str:
+    return str(value or "").replace("_", " ")
 
 
 def _seconds(value: Any) -> str:

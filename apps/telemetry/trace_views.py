@@ -13,19 +13,22 @@ from django.views.decorators.http import require_GET
 from pydantic_core import to_json
 
 from apps.accounts.pages import may, requires
-from apps.agents.steps import COMPLETED, State
+from apps.agents.models import Status as TurnStatus
+from apps.agents.steps import COMPLETED, STOPPED, WAITING, State
 from apps.agents.steps import FAILED as TURN_FAILED
 from apps.core import live as topics
 from apps.core.numbers import whole
 from apps.telemetry import outline, span_bodies, span_view, structure
+from apps.telemetry.lineage import lineage_of, traces_of_turn
 from apps.telemetry.models import Kind, Span, SpanAttribute, Status, Trace
-from apps.telemetry.naming import names_of
+from apps.telemetry.naming import Naming, names_of
 from apps.telemetry.records import MAX_INT
 from apps.telemetry.span_view import RUNNING, UNFINISHED, SpanView
 from apps.telemetry.windows import time_of
 
 TABS = {"io": "Input / Output", "attributes": "Attributes", "events": "Events", "raw": "Raw"}
 SHOWN_KINDS = [(kind.value, span_view.ICONS[kind], kind.label) for kind in Kind if kind is not Kind.TURN]
+ENDED = {TurnStatus.WAITING: WAITING, TurnStatus.CANCELLED: STOPPED}  # how the turn of a trace stands, if not well
 DEPTHS = (1, 2, 3, 4)
 FOUND = 2_000  # spans one search names
 WORDS = 200  # characters one search has
@@ -94,6 +97,13 @@ def step_span(request: HttpRequest, step_id: str) -> HttpResponse:
 
 @require_GET
 @requires("viewer")
+def turn_traces(request: HttpRequest, turn_id: str) -> HttpResponse:
+    """Links to the traces of a turn, for the chat beside it; nothing where there is one alone."""
+    return render(request, "telemetry/_turn_traces.html", {"traces": traces_of_turn(turn_id)})
+
+
+@require_GET
+@requires("viewer")
 def span_detail(request: HttpRequest, trace_id: str, number: int) -> HttpResponse:
     """The pane of one span."""
     trace = trace_or_404(trace_id)
@@ -118,19 +128,21 @@ def _head(trace: Trace) -> dict[str, Any]:
         "trace": trace,
         "naming": naming,
         "is_live": is_live,
-        "states": states(trace, is_live=is_live),
+        "lineage": lineage_of(trace),
+        "states": states(trace, naming, is_live=is_live),
         "took": span_view.length(trace.duration_ns),
         "since": time_of(trace.start_ns),
         "first_token": _first_token(trace),
     }
 
 
-def states(trace: Trace, *, is_live: bool) -> list[State]:
+def states(trace: Trace, naming: Naming, *, is_live: bool) -> list[State]:
     """Return how a trace stands, as the pills beside its name; errors that did not fail it were recovered from."""
     if trace.end_ns is None:
         found = [RUNNING if is_live else UNFINISHED]
     else:
-        found = [TURN_FAILED if trace.status == Status.ERROR else COMPLETED]
+        ended = ENDED.get(naming.turn_state, COMPLETED) if naming.is_newest else COMPLETED
+        found = [TURN_FAILED if trace.status == Status.ERROR else ended]
     if trace.error_count:
         words = f"{trace.error_count:,} error{'s' * (trace.error_count != 1)}"
         found.append(State("err", "circle-x", words + (", recovered" if found[0] is COMPLETED else "")))

@@ -14,6 +14,7 @@ urlpatterns = [
     path("traces/export/<str:kind>/", trace_export.trace_export, name="trace-export"),
     path("traces/exports/<uuid:job_id>/", trace_export.export_file, name="trace-export-file"),
     path("traces/step/<str:step_id>.json", trace_views.step_span, name="step-span"),
+    path("traces/turn/<str:turn_id>/", trace_views.turn_traces, name="turn-traces"),
     path("traces/<str:trace_id>/", trace_views.trace_detail, name="trace-detail"),
     path("traces/<str:trace_id>/head/", trace_views.trace_head, name="trace-head"),
     path("traces/<str:trace_id>/find/", trace_views.trace_find, name="trace-find"),

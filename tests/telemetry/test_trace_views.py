@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -58,6 +59,47 @@ def test_the_page_names_the_turn_and_leads_to_it(page: Client, session: Any) -> 
     assert f"/chat/{session.agent.agent_id}/{session.session_id}/?turn={turn.turn_id}#turn-{turn.turn_id}" in html
     assert "Completed" in html and "4 spans" in html
     assert "40 in · 10 out" in html
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("waiting", "Waiting for you"), ("cancelled", "Stopped"), ("completed", "Completed")]
+)
+def test_the_head_says_how_the_turn_of_the_trace_stands(page: Client, session: Any, status: str, words: str) -> None:
+    from apps.agents.models import Turn
+
+    trace = spans.trace(session_id=session.session_id, turn_id=(of := str(uuid.uuid4())))
+    Turn.objects.create(session=session, turn_id=of, input_messages=[], status=status, trace_id=trace.trace_id)
+
+    head = read(page, f"/traces/{trace.trace_id}/head/")
+
+    assert words in head
+    assert "continues in" not in head and "continued from" not in head
+
+
+def test_traces_of_a_turn_that_waited_lead_to_each_other(page: Client, session: Any) -> None:
+    from apps.agents.models import Turn
+
+    of, asked, answered = str(uuid.uuid4()), spans.trace_id(), spans.trace_id()
+    told = {"turn_id": of, "session_id": session.session_id}
+    spans.save(
+        spans.record(trace_id=asked, name="create_agent_turn", attributes=told),
+        spans.record(trace_id=answered, name="resume_agent_turn", at_ms=5_000, attributes=told),
+    )
+    Turn.objects.create(session=session, turn_id=of, input_messages=[], status="cancelled", trace_id=answered)
+
+    first, second = (read(page, f"/traces/{one}/head/") for one in (asked, answered))
+
+    assert "continues in" in first and f'href="/traces/{answered}/"' in first and "Stopped" not in first
+    assert "continued from" in second and f'href="/traces/{asked}/"' in second and "Stopped" in second
+    links = read(page, f"/traces/turn/{of}/")
+    assert links.index(f"asked {asked[:8]}") < links.index(f"resumed {answered[:8]}")
+    assert read(page, f"/traces/turn/{uuid.uuid4()}/").strip() == ""
+
+
+def test_a_span_that_was_stopped_says_so(page: Client) -> None:
+    span = one(name="inference", attributes={"stopped": True, "stop_reason": "end_of_turn"})
+
+    assert "Stopped" in pane(page, span)
 
 
 def test_errors_are_counted_and_a_good_end_means_recovered(page: Client) -> None:

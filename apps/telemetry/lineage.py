@@ -1,0 +1,38 @@
+"""The traces of one turn: a turn that waits for answers goes on in a trace of its own, however often it waits."""
+
+from dataclasses import dataclass
+
+from apps.agents.models import Turn
+from apps.telemetry.models import Trace
+from apps.telemetry.naming import TURNS
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The ids of the traces before and after this one, of the same turn; empty where there is none."""
+
+    before: str = ""
+    after: str = ""
+
+
+def lineage_of(trace: Trace) -> Lineage:
+    """Return what a trace of a turn continues, and what continues it."""
+    if not trace.turn_id or trace.name not in TURNS:
+        return Lineage()
+    ids = _stored(trace.turn_id)
+    at = ids.index(trace.trace_id) if trace.trace_id in ids else None
+    if at is None:
+        return Lineage()
+    return Lineage(before=ids[at - 1] if at else "", after=ids[at + 1] if at + 1 < len(ids) else "")
+
+
+def traces_of_turn(turn_id: str) -> list[str]:
+    """Return the ids of a turn's traces, oldest first; the newest may not be stored yet."""
+    newest = Turn.objects.filter(turn_id=turn_id).values_list("trace_id", flat=True).first()
+    ids = _stored(turn_id)
+    return [*ids, newest] if newest and newest not in ids else ids
+
+
+def _stored(turn_id: str) -> list[str]:
+    found = Trace.objects.filter(turn_id=turn_id, name__in=TURNS).order_by("start_ns", "id")
+    return list(found.values_list("trace_id", flat=True))
