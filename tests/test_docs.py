@@ -1,5 +1,6 @@
 """What the documents say is so: the provider of the guide runs, and every link leads to a file."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import httpx2
 import pytest
 from django.core.checks import run_checks
 
+from apps.core import db
 from tests import build
+from tests.telemetry import spans
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -49,6 +52,21 @@ async def test_an_agent_speaks_through_the_provider_of_the_guide(shout: str, api
 
 def test_the_provider_of_the_guide_passes_the_checks(shout: str) -> None:
     assert [message for message in run_checks() if message.id == "providers.E001"] == []
+
+
+async def test_the_questions_of_the_telemetry_page_are_answered(api: httpx2.AsyncClient) -> None:
+    text = (ROOT / "docs/telemetry.md").read_text()
+    asked = re.findall(r"^ask (\S+)(?: -d '(.*)')?$", text, re.MULTILINE)
+    record = spans.record()
+    await db.write(spans.save, record)
+    kept = {"dataset_id": "kept", "purpose": "post-training/messages", "source": {"type": "rows", "rows": []}}
+    assert (await api.post("/v1beta/datasets", json=kept)).is_success
+
+    for path, body in asked:
+        url = "/v1alpha/telemetry/" + path.replace("$TRACE", record.trace_id).replace("$SPAN", record.span_id)
+        answer = await (api.post(url, json=json.loads(body)) if body else api.get(url))
+        assert answer.is_success, (path, answer.text)
+    assert len(asked) == 7
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
