@@ -88,9 +88,10 @@ class Child:
     def _read(self, deadline: float) -> bytes:
         assert self._process.stdout is not None
         handle = self._process.stdout.fileno()
+        waiting = select.poll()  # select() takes no handle above 1,023, and a busy server has more open
+        waiting.register(handle, select.POLLIN | select.POLLHUP)
         while b"\n" not in self._left:
-            ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise EOFError
             piece = os.read(handle, 1 << 20)
             if not piece:

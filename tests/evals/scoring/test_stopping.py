@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -207,3 +208,16 @@ async def test_work_nobody_waits_for_any_more_is_not_begun(settings: Any) -> Non
     assert third.result(timeout=25) == "a"
     with pytest.raises(pool.TooSlow):
         first.result(timeout=1)
+
+
+async def test_a_server_with_many_open_handles_scores_as_well() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
+    handles = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+    pool._pool = pool._Pool()  # children whose pipes come behind those handles
+    try:
+        assert await score(CHOICE, {**ROW, "generated_answer": "I say: B"}, by("say: (.)")) == {"score": 1.0}
+    finally:
+        for handle in handles:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
