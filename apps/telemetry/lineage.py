@@ -1,5 +1,6 @@
 """The traces of one turn: a turn that waits for answers goes on in a trace of its own, however often it waits."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.agents.models import Turn
@@ -31,6 +32,12 @@ def traces_of_turn(turn_id: str) -> list[str]:
     newest = Turn.objects.filter(turn_id=turn_id).values_list("trace_id", flat=True).first()
     ids = _stored(turn_id)
     return [*ids, newest] if newest and newest not in ids else ids
+
+
+def earlier(turn_ids: Iterable[str], but: Iterable[str]) -> list[str]:
+    """Return the ids of these turns' stored traces but some."""
+    found = Trace.objects.filter(turn_id__in=set(turn_ids) - {""}, name__in=TURNS).exclude(trace_id__in=set(but))
+    return list(found.order_by().values_list("trace_id", flat=True))
 
 
 def _stored(turn_id: str) -> list[str]:

@@ -3,6 +3,7 @@
 ``trace:<id>`` carries the spans of one trace that are new or changed; ``traces`` tells that traces began or changed.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from apps.core import db, live
@@ -30,6 +31,12 @@ def announce(saved: Saved) -> None:
         live.tell(LIST, event)
     for trace_id, spans in saved.changed.items():
         live.tell(f"trace:{trace_id}", {"event_type": "spans_changed", "spans": spans})
+
+
+def announce_earlier(traces: Iterable[str]) -> None:
+    """Tell who watches these traces that their turn goes on in another: their heads say how it stands."""
+    for trace_id in traces:
+        live.tell(f"trace:{trace_id}", {"event_type": "spans_changed", "spans": []})
 
 
 async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from apps.telemetry import live, measures, points, store
+from apps.telemetry import lineage, live, measures, points, store
 from apps.telemetry.own import record_of
 from apps.telemetry.records import SpanRecord
 
@@ -190,3 +190,5 @@ def keep(records: list[SpanRecord]) -> None:
         saved = store.save(records)
         points.save(measures.of(records))
     live.announce(saved)
+    if resumed := {record.hot("turn_id") for record in records if record.name == "resume_agent_turn"}:
+        live.announce_earlier(lineage.earlier(resumed, {record.trace_id for record in records}))

@@ -10,10 +10,12 @@ from django.db import DataError, OperationalError, connections
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Status, StatusCode
 
+from apps.core import live
 from apps.telemetry import sink
 from apps.telemetry.models import MetricPoint, Span, Trace
 from apps.telemetry.records import SpanRecord
 from apps.telemetry.sink import StoreSpans
+from tests.telemetry import spans
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -236,3 +238,15 @@ def test_a_call_to_a_model_is_counted(transactional_db: None) -> None:
     assert points["prompt_tokens"].series.labels == [["agent_id", "a"], ["model_id", "m"], ["provider_id", "p"]]
     assert points["prompt_tokens"].series.unit == "tokens"
     connections.close_all()
+
+
+def test_who_watches_a_trace_hears_that_its_turn_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(live, "tell", lambda topic, event: told.append((topic, event)))
+    asked = spans.record(name="create_agent_turn", attributes={"turn_id": "t1"})
+    sink.keep([asked, spans.record(name="create_agent_turn", attributes={"turn_id": "t2"})])
+    told.clear()
+
+    sink.keep([spans.record(name="resume_agent_turn", at_ms=9, attributes={"turn_id": "t1"})])
+
+    assert [topic for topic, _ in told if topic != "traces"] == [f"trace:{asked.trace_id}"]
