@@ -28,7 +28,8 @@ from apps.telemetry.windows import time_of
 
 TABS = {"io": "Input / Output", "attributes": "Attributes", "events": "Events", "raw": "Raw"}
 SHOWN_KINDS = [(kind.value, span_view.ICONS[kind], kind.label) for kind in Kind if kind is not Kind.TURN]
-ENDED = {TurnStatus.WAITING: WAITING, TurnStatus.CANCELLED: STOPPED}  # how the turn of a trace stands, if not well
+# How the turn of a trace stands that has ended and has not failed.
+ENDED: dict[str, State] = {TurnStatus.WAITING: WAITING, TurnStatus.CANCELLED: STOPPED}
 DEPTHS = (1, 2, 3, 4)
 FOUND = 2_000  # spans one search names
 WORDS = 200  # characters one search has

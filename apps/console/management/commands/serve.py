@@ -98,7 +98,7 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
     worker = EmbeddedWorker(works=works)
     for start in (turns.watch, health.watch, unfinished.watch, worker.start):
         reactor.callLater(0, _begin, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
-    reactor.addSystemEventTrigger("before", "shutdown", _end, running.shut_down)  # type: ignore[attr-defined]
+    reactor.addSystemEventTrigger("before", "shutdown", _end, running.shut_down)  # type: ignore[attr-defined,arg-type]
     server = daphne.server.Server(
         application=application,
         endpoints=[f"fd:fileno={listener.fileno()}"],
