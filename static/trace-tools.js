@@ -99,7 +99,7 @@ const acts = {
   "zoom-in": () => zoom(grid(), 0.5), "zoom-out": () => zoom(grid(), 2), "zoom-all": () => zoom(grid(), 0), earlier: () => zoom(grid(), 1, -0.5), later: () => zoom(grid(), 1, 0.5),
   "zoom-span": () => { const { model, selected } = grid(); if (selected >= 0) { const end = model.endOf(selected), edge = Math.max(5, (end - model.start[selected]) * 0.05); setWindow(grid(), [model.start[selected] - edge, end + edge]); } },
   depth: (button) => foldTo(Number(button.dataset.depth)),
-  "show-tree": () => { window.traceParts.show("tree"); grid().tree.focus(); },
+  "show-tree": () => { if (history.state?.pane === "span") history.back(); else window.traceParts.show("tree"); grid().tree.focus(); },
   rest: () => grid().load(grid().model.last),
 };
 function foldTo(depth) {

@@ -19,6 +19,7 @@ class Grid {
     this.box = box;
     this.small = "small" in box.dataset;
     this.pane = doc.getElementById(box.dataset.pane);
+    this.path = location.pathname;
     icons = box.dataset.icons;
     this.make();
     if (!this.small) this.readAddress();
@@ -77,6 +78,7 @@ class Grid {
     const wanted = Number(this.box.dataset.selected), place = this.model.at.get(wanted) ?? this.model.order[0];
     if (place === undefined) return;
     if (this.small && this.model.live) setTimeout(() => this.load(), 1200); // what came before the socket listened
+    if (this.view === "self") { this.index = 0; return this.draw(); } // asked for by the address: to choose a span is to leave it
     const shown = Number(this.pane?.querySelector("[data-number]")?.dataset.number), { step } = this.box.dataset;
     if (step) showStep(step);
     this.select(place, { detail: shown !== this.model.number[place], quiet: true });
@@ -270,7 +272,13 @@ class Grid {
     const beside = event.clientX < line.querySelector(".k").getBoundingClientRect().left;
     if ((beside && this.model.hasChildren(entry) && this.view === "tree") || (entry === this.selected && event.detail === 2)) return this.fold(entry);
     this.moveTo(at, 0);
-    if (entry > 0 && narrow() && !this.small) show("span");
+    if (entry > 0) this.unfold();
+  }
+  // On a narrow screen the span takes the place of the spans, and Back leads to them
+  unfold() {
+    if (!narrow() || this.small) return;
+    if (history.state?.pane !== "span") history.pushState({ ...history.state, pane: "span" }, "");
+    show("span");
   }
   fold(place, to = !this.model.folded.has(place)) {
     if (!this.model.hasChildren(place)) return;
@@ -288,7 +296,7 @@ class Grid {
     }
     if (entry < 0) { this.model.reveal(this.model.gaps[-entry - 1]); this.draw(); return this.moveTo(at); }
     if (entry === 0) return this.fold(0);
-    if (narrow() && !this.small) show("span");
+    this.unfold();
     this.detail(0, true);
   }
   key(event) {
@@ -301,6 +309,8 @@ class Grid {
       ArrowLeft: () => { if (tree && model.hasChildren(place) && !model.folded.has(place)) this.fold(place, true); else if (tree && model.parent[place] >= 0) this.moveTo(rows.indexOf(model.parent[place])); },
       "+": () => zoom?.(this, 0.5), "-": () => zoom?.(this, 2), 0: () => zoom?.(this, 0), " ": () => place >= 0 && this.fold(place),
     };
+    Object.assign(acts, { j: acts.ArrowDown, k: acts.ArrowUp });
+    if (!this.typed && "jk".includes(event.key) && !("noKeys" in doc.body.dataset)) { acts[event.key](); return event.preventDefault(); }
     const types = this.typed ? event.key.length === 1 : /^[\p{L}_.]$/u.test(event.key);
     if (types) this.jump(event.key.toLowerCase()); else if (acts[event.key]) acts[event.key](); else return;
     event.preventDefault();
@@ -448,6 +458,19 @@ doc.addEventListener("click", (event) => {
   if (place) { event.preventDefault(); grid.select(place); }
   if (event.target.closest("[data-act=retry]")) grid.load();
 });
+// Back from a span on a narrow screen, and forward to it again; before htmx, which would fetch the page anew
+addEventListener("popstate", (event) => {
+  if (!grid?.box.isConnected || grid.small || !narrow() || location.pathname !== grid.path) return;
+  event.stopImmediatePropagation();
+  show(event.state?.pane === "span" ? "span" : "tree");
+}, true);
+// Keys work before anything has the focus
+doc.addEventListener("keydown", (event) => {
+  const free = !doc.activeElement || doc.activeElement === doc.body, moves = ["ArrowDown", "ArrowUp", "j", "k"].includes(event.key);
+  if (!free || !moves || !grid?.model.count || !grid.box.isConnected || grid.small || (event.key.length === 1 && "noKeys" in doc.body.dataset)) return;
+  grid.tree.focus({ preventScroll: true });
+  grid.key(event);
+}, true);
 Object.assign(window.traceParts, { show });
 function begin() {
   const box = doc.querySelector("[data-trace]");

@@ -82,6 +82,17 @@ doc.addEventListener("live:frame", (event) => {
   if (paused || (v && !v.new && !shown)) event.preventDefault();
 });
 doc.addEventListener("submit", () => { leaving = true; }); // its answer leads to what the news are about
+
+// Who filters goes on filtering: the field keeps the focus over the page that follows
+const AGAIN = "traces-filter-again";
+doc.addEventListener("submit", ({ target }) => {
+  if (target.dataset.ui === "filter-form" && doc.activeElement?.id === "q") sessionStorage.setItem(AGAIN, "1");
+});
+function goOn() {
+  const again = sessionStorage.getItem(AGAIN);
+  sessionStorage.removeItem(AGAIN);
+  if (again) doc.getElementById("q")?.focus();
+}
 function bringUp() {
   const rows = doc.querySelector("#trace-news [data-rows]");
   for (const fresh of rows?.querySelectorAll("tr") || []) {
@@ -113,6 +124,7 @@ function ready() {
   const pause = doc.querySelector("[data-pause]");
   if (pause) pause.hidden = false;
   tellChosen();
+  goOn();
 }
 for (const name of ["htmx:load", "pageshow"]) addEventListener(name, ready);
 ready();

@@ -306,6 +306,49 @@ def test_on_a_phone_a_span_opens_in_place_of_the_list(tabs: Callable[..., Tab], 
     expect(chosen(page)).to_contain_text("attempt 1")
 
 
+def test_on_a_phone_back_leads_from_a_span_to_its_trace(tabs: Callable[..., Tab], console: Console) -> None:
+    tab = tabs(console, viewport={"width": 390, "height": 844})
+    trace = traces.support(Program(console))
+    tab.open("/traces/?q=kind:turn")
+    page = open_trace(tab, trace.path)
+
+    row(page, "attempt 1").click()
+    expect(ui(page, "span-name")).to_have_text("attempt 1")
+    page.go_back()
+    expect(ui(page, "span-grid")).to_be_visible()
+    expect(ui(page, "span-head")).to_be_hidden()
+    assert trace.path in page.url
+    page.go_forward()
+    expect(ui(page, "span-name")).to_be_visible()
+    ui(page, "back-to-spans").click()
+    expect(ui(page, "span-grid")).to_be_visible()
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/traces/\?q="))
+
+
+def test_the_self_time_of_the_address_is_still_there_after_a_reload(tab: Tab, program: Program) -> None:
+    page = open_trace(tab, traces.support(program).path)
+    page.get_by_role("link", name="Self time").click()
+    for _ in range(2):
+        expect(page.locator("[data-view=self]")).to_have_attribute("aria-current", "true")
+        expect(ui(page, "span-grid")).to_contain_text("Self time")
+        assert "view=self" in page.url
+        page.reload()
+        expect(rows(page).first).to_be_visible()
+
+
+@pytest.mark.parametrize("keys", [("j", "k"), ("ArrowDown", "ArrowUp")])
+def test_keys_move_through_a_trace_that_was_just_opened(tab: Tab, program: Program, keys: tuple[str, str]) -> None:
+    page = open_trace(tab, traces.support(program).path)
+    begins = chosen(page).inner_text()
+    page.keyboard.press(keys[0])
+    page.keyboard.press(keys[0])
+    expect(chosen(page)).to_have_attribute("data-at", "2")
+    page.keyboard.press(keys[1])
+    page.keyboard.press(keys[1])
+    assert chosen(page).inner_text() == begins
+
+
 def test_a_trace_can_be_read_without_script(tabs: Callable[..., Tab], console: Console) -> None:
     trace = traces.support(Program(console))
     tab = tabs(console, java_script_enabled=False)

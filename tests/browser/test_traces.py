@@ -78,6 +78,7 @@ def test_T1_the_address_is_the_filter(tabs: Callable[..., Tab], filled: Console)
     ui(page, "filter").press("Enter")
     expect(ui(page, "chip")).to_have_count(3)
     assert words(page) == 'agent:"SQL analyst" duration>1s -status:error'
+    expect(ui(page, "filter")).to_be_focused()
     before = ids(page)
     assert 0 < len(before) <= 50
     page.reload()
