@@ -75,8 +75,9 @@ def _status(wanted: Wanted) -> Q:
     status = _status_of(wanted)
     if status in Status.values:
         return Q(status=status)
-    # A turn waits and is stopped; its trace ended well.
-    return Q(trace_id__in=Turn.objects.filter(status=status).exclude(trace_id="").values("trace_id"))
+    # A turn waits and is stopped; its trace ended well, or was cut off.
+    fits = Q(trace_id__in=Turn.objects.filter(status=status).exclude(trace_id="").values("trace_id"))
+    return fits | attribute("stopped", wanted._replace(value="true")) if status == TurnStatus.CANCELLED else fits
 
 
 def _is(wanted: Wanted) -> Q:

@@ -130,6 +130,8 @@ def test_a_stopped_turn_is_found(db: None) -> None:
         session=build.session(build.agent()), input_messages=[], trace_id=one.trace_id, status="cancelled"
     )
     assert [row.pk for row in filters.parse("status:stopped").of(Trace.objects.all())] == [one.pk]
+    spans.save(spans.record(name="of a session that is gone", attributes={"stopped": True}))
+    assert found("status:stopped") == {"create_agent_turn", "of a session that is gone"}
 
 
 def test_plain_requests_to_the_console_are_no_work(db: None) -> None:
