@@ -182,3 +182,24 @@ def test_D3_a_dataset_with_another_purpose_is_not_offered_for_training_and_says_
     offered = ui(page, "field-into").locator("option").all_inner_texts()
     assert any("d3-talk" in one for one in offered) and not any("d3-odd" in one for one in offered)
     tab.audit("keep-dialog-refused")
+
+
+def test_an_empty_file_is_called_empty(tabs: Callable[..., Tab], console: Console, tmp_path: Path) -> None:
+    file = tmp_path / "empty.csv"
+    file.touch()
+    page = tabs(console).open("/datasets/new/?from=file")
+    ui(page, "field-dataset_id").fill("empty")
+    ui(page, "file").set_input_files(file)
+    ui(page, "upload").click()
+    expect(page.get_by_text("The file is empty.", exact=True)).to_be_visible()
+    expect(ui(page, "upload")).to_be_enabled()
+
+
+def test_deleting_is_offered_for_selected_rows(tabs: Callable[..., Tab], console: Console) -> None:
+    register(Program(console), "some", rows(3))
+    page = tabs(console).open("/datasets/some/")
+    expect(ui(page, "bulk")).to_be_hidden()
+    page.get_by_label("Select row 2").check()
+    expect(ui(page, "bulk")).to_be_visible()
+    page.get_by_label("Select row 2").uncheck()
+    expect(ui(page, "bulk")).to_be_hidden()
