@@ -21,7 +21,18 @@ from apps.core.errors import BadRequest
 from apps.core.numbers import whole
 from apps.jobs import runner
 from apps.jobs.handle import Handle
-from apps.telemetry import filter_words, filters, live, retention, sample, store, trace_export, trace_list, windows
+from apps.telemetry import (
+    filter_words,
+    filters,
+    live,
+    retention,
+    sample,
+    store,
+    trace_export,
+    trace_list,
+    trace_pages,
+    windows,
+)
 from apps.telemetry.models import Kind, Trace
 from apps.telemetry.trace_list import Asked
 from apps.telemetry.trace_numbers import numbers_of
@@ -49,7 +60,7 @@ def trace_list_page(request: HttpRequest) -> HttpResponse:
     number = async_to_sync(topics.head)(live.LIST)
     above = trace_list.newest_pk()  # before the rows: what comes between is told as new, not lost
     asked = trace_list.asked(request.GET)
-    page = trace_list.page_of(asked, request.GET)
+    page = trace_pages.page_of(asked, request.GET)
     context = {
         "asked": asked,
         "page": page,
@@ -57,6 +68,8 @@ def trace_list_page(request: HttpRequest) -> HttpResponse:
         "any_trace": above > 0,
         "chips": _chips(asked),
         "segments": _segments(asked),
+        "heads": trace_pages.heads_of(asked),
+        "order": trace_pages.WORDS[asked.sort],
         "fields": FIELDS,
         "kinds": [(str(kind.value), str(kind.label)) for kind in Kind],
         "statuses": list(filter_words.STATUSES),
@@ -83,7 +96,7 @@ def _canonical(query: QueryDict) -> str:
         words.append(filters.quoted(text))
     if words == query.getlist("q") and len(words) < 2:
         return ""
-    kept = {name: query[name] for name in ("range", "from", "to") if query.get(name)}
+    kept = {name: query[name] for name in ("range", "from", "to", "sort") if query.get(name)}
     text = " ".join(dict.fromkeys(word.strip() for word in words if word.strip()))
     return f"{reverse('telemetry:trace-list')}?{urlencode(({'q': text} if text else {}) | kept)}"
 
@@ -111,7 +124,7 @@ def _segments(asked: Asked) -> list[dict[str, object]]:
 
 
 def _presets(asked: Asked) -> list[dict[str, object]]:
-    words = {} if asked.is_usual else {"q": asked.filter.text}
+    words = ({} if asked.is_usual else {"q": asked.filter.text}) | ({"sort": asked.sort} if asked.sort else {})
     named = {name: label for name, (_, label) in windows.PRESETS.items()} | {"all": "All time"}
     return [
         {"label": label, "link": "?" + urlencode(words | {"range": name}), "is_here": asked.window.preset == name}

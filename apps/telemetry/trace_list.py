@@ -1,11 +1,11 @@
-"""The list of traces: what an address asks for, a page of its rows, and the numbers above it.
+"""The list of traces: what an address asks for, and the rows that show it.
 
 Nothing here costs more on a large store than on a small one: pages are found by time, and the numbers speak of at most
 the newest ``EXACT`` traces of the filter.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -15,7 +15,6 @@ from django.http import QueryDict
 from apps.agents.models import Status as TurnStatus
 from apps.agents.models import Step, Turn
 from apps.core.errors import BadRequest
-from apps.core.numbers import whole
 from apps.telemetry import filters, windows
 from apps.telemetry.models import Kind, Status, Trace
 from apps.telemetry.naming import Naming, names_of
@@ -26,6 +25,7 @@ EXACT = 10_000  # traces that are counted; more are told as "10,000+"
 FRESH = 1_000  # new traces that are counted
 FORGOTTEN_NS = 3_600 * SECOND_NS  # an open trace of nobody's turn is called unfinished after that
 CHOSEN = 500  # traces that an address may name
+SORTS = ("start", "-duration", "duration")
 USUAL = "is:work"  # what an address without a filter shows; an empty filter shows everything
 
 
@@ -37,6 +37,7 @@ class Asked:
     window: Window
     chosen: tuple[str, ...] = ()
     is_usual: bool = False  # whether the address told no filter, not even an empty one
+    sort: str = ""  # one of SORTS; newest first unless told
 
     def traces(self) -> QuerySet[Trace]:
         """Return the traces asked for, in no order."""
@@ -61,8 +62,9 @@ class Asked:
 
     @property
     def query(self) -> dict[str, str]:
-        """The filter and the time as they stand in an address."""
-        return ({} if self.is_usual else {"q": self.filter.text}) | self.window.query
+        """The filter, the time and the order as they stand in an address."""
+        told = {} if self.is_usual else {"q": self.filter.text}
+        return told | self.window.query | ({"sort": self.sort} if self.sort else {})
 
     def link(self, **changes: str) -> str:
         """Return the query string with changes; an empty one takes a part away; a filter is then empty."""
@@ -82,7 +84,8 @@ def asked(query: Mapping[str, str], chosen: Sequence[str] = (), now_ns: int | No
     window = windows.parse(query, now_ns)
     text = query.get("q")
     found = filters.parse(USUAL if text is None else text, window.start_ns)
-    return Asked(found, window, tuple(chosen), is_usual=text is None)
+    sort = query.get("sort", "")
+    return Asked(found, window, tuple(chosen), is_usual=text is None, sort=sort if sort in SORTS else "")
 
 
 def chosen_of(query: QueryDict) -> Asked:
@@ -150,68 +153,6 @@ class Row:
         if self.state == "waiting":
             return str(Kind.TOOL)
         return str(Kind.INFERENCE) if self.trace.kind == Kind.TURN else self.trace.kind
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows of one page, newest first, and the query strings of its neighbours (empty at the ends)."""
-
-    rows: list[Row] = field(default_factory=list)
-    newer: str = ""
-    older: str = ""
-    first: int = 1
-
-    @property
-    def last(self) -> int:
-        """The number of the last row, as people count."""
-        return self.first + len(self.rows) - 1
-
-    @property
-    def open_ids(self) -> str:
-        """The ids of rows that may still change."""
-        return ",".join(row.trace.trace_id for row in self.rows if row.is_open)
-
-
-def page_of(asked: Asked, query: Mapping[str, str]) -> Page:
-    """Return the page that ``?after=`` (older) or ``?before=`` (newer) names, else the newest one.
-
-    It is empty for a filter or a time that was not understood: what is listed can be chosen, and deleted.
-    """
-    if asked.problems:
-        return Page()
-    after, before = _place(query.get("after")), _place(query.get("before"))
-    traces, at = asked.traces(), whole(query.get("at")) or 0
-    if before is not None:
-        found = list(beyond(traces, before, newer=True).order_by("start_ns", "pk")[: SIZE + 1])
-        more, found = len(found) > SIZE, found[:SIZE][::-1]
-        return _page(asked, found, max(0, at - len(found)) if more else 0, newer=more, older=bool(found))
-    if after is not None:
-        traces = beyond(traces, after, newer=False)
-    found = list(traces.order_by("-start_ns", "-pk")[: SIZE + 1])
-    start = at if after is not None else 0
-    return _page(asked, found[:SIZE], start, newer=after is not None, older=len(found) > SIZE)
-
-
-def _page(asked: Asked, traces: list[Trace], at: int, *, newer: bool, older: bool) -> Page:
-    rows = rows_of(traces, asked.window.now_ns)
-    if not traces:
-        return Page(rows, newer=asked.link() if newer else "")
-    return Page(
-        rows,
-        newer=asked.link(before=_cursor(traces[0]), at=str(at)) if newer else "",
-        older=asked.link(after=_cursor(traces[-1]), at=str(at + len(traces))) if older else "",
-        first=at + 1,
-    )
-
-
-def _cursor(trace: Trace) -> str:
-    return f"{trace.start_ns}.{trace.pk}"
-
-
-def _place(text: str | None) -> tuple[int, int] | None:
-    start, _, pk = (text or "").partition(".")
-    numbers = (int(start) if start.isascii() and start.isdecimal() and len(start) < 20 else None, whole(pk))
-    return None if numbers[0] is None or numbers[1] is None else (min(numbers[0], 2**63 - 1), numbers[1])
 
 
 def beyond(traces: QuerySet[Trace], place: tuple[int, int], *, newer: bool) -> QuerySet[Trace]:

@@ -14,7 +14,7 @@ from apps.accounts.models import AuditLine
 from apps.agents.models import Step, Turn
 from apps.jobs.handle import Handle
 from apps.jobs.models import Job
-from apps.telemetry import list_views, otlp_json, trace_export, trace_list, trace_numbers
+from apps.telemetry import list_views, otlp_json, trace_export, trace_list, trace_numbers, trace_pages
 from apps.telemetry.models import Span, SpanAttribute, Trace
 from tests import build
 from tests.telemetry import spans
@@ -189,6 +189,38 @@ def test_plain_requests_to_the_console_are_left_out_unless_asked_for(admin: Any)
     assert re.search(r'href="/traces/\?q=&amp;range=7d"', page)
     assert "Delete 1 trace?" in text_of(web, "?all=1", "/traces/delete/")
     assert "Delete 3 traces?" in text_of(web, "?all=1&q=", "/traces/delete/")
+
+
+@pytest.mark.parametrize("sort", ["start", "-duration", "duration"])
+def test_a_head_sorts_and_pages_go_on_in_its_order(web: Client, sort: str) -> None:
+    tied = make(60, took_ms=7, name="tied")
+    slow = make(3, took_ms=9_000, before_ns=5 * MINUTE)
+    runs = make(1, end_ns=None, before_ns=0, start_ns=NOW - SECOND)
+    page = text_of(web, f"?sort={sort}&q=")
+    first, rest = shown(web, f"?sort={sort}&q="), shown(web, link(page, "older"))
+    assert len(first) == 50
+    assert sorted(first + rest) == sorted(tied + slow + runs)
+    if sort == "start":
+        assert (first[:3], rest[-1:]) == (slow[::-1], runs)
+    elif sort == "-duration":
+        assert (set(first[:3]), rest[-1:]) == (set(slow), runs)
+    else:
+        assert (first[:1], set(rest[-3:])) == (runs, set(slow))
+    second = text_of(web, link(page, "older"))
+    assert f"{trace_pages.WORDS[sort]}</span>" in second
+    assert shown(web, link(second, "newer")) == first
+    assert web.get(f"/traces/?q=a&q=b&sort={sort}").headers["Location"].endswith(f"sort={sort}")
+
+
+def test_heads_are_links_that_turn_round(web: Client) -> None:
+    make(2)
+    page = text_of(web, "?q=status:ok&range=7d")
+    assert link(page, "sort-duration") == "?q=status%3Aok&range=7d&sort=-duration"
+    assert link(page, "sort-start") == "?q=status%3Aok&range=7d&sort=start"
+    page = text_of(web, link(page, "sort-duration"))
+    assert page.count("aria-sort") == 1
+    assert link(page, "sort-duration") == "?q=status%3Aok&range=7d&sort=duration"
+    assert link(page, "sort-start") == "?q=status%3Aok&range=7d"
 
 
 def test_a_cell_adds_its_value_to_the_filter(web: Client) -> None:
