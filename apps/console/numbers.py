@@ -68,7 +68,10 @@ def _times(since: datetime) -> Times:
     does not tell its time from the time it waited for a person."""
     begun = Trace.objects.filter(start_ns__gte=int(since.timestamp()) * windows.SECOND_NS)
     pairs = turn_panels.timed(begun).order_by("-start_ns").values_list("start_ns", "end_ns")[:TIMED]
-    return [(windows.time_of(start), max(0, end - start) / windows.SECOND_NS) for start, end in reversed(list(pairs))]
+    return [
+        (windows.time_of(start), max(0, (end or start) - start) / windows.SECOND_NS)
+        for start, end in reversed(list(pairs))
+    ]
 
 
 def _sum(by_hour: dict[datetime, Any], name: str) -> int | None:
