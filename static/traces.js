@@ -84,14 +84,14 @@ doc.addEventListener("live:frame", (event) => {
 doc.addEventListener("submit", () => { leaving = true; }); // its answer leads to what the news are about
 
 // Who filters goes on filtering: the field keeps the focus over the page that follows
-const AGAIN = "traces-filter-again";
+const AGAIN = "#q";
 doc.addEventListener("submit", ({ target }) => {
-  if (target.dataset.ui === "filter-form" && doc.activeElement?.id === "q") sessionStorage.setItem(AGAIN, "1");
+  if (target.dataset.ui === "filter-form" && doc.activeElement?.id === "q") target.setAttribute("action", target.getAttribute("action").split("#")[0] + AGAIN);
 });
 function goOn() {
-  const again = sessionStorage.getItem(AGAIN);
-  sessionStorage.removeItem(AGAIN);
-  if (again) doc.getElementById("q")?.focus();
+  if (location.hash !== AGAIN) return;
+  history.replaceState(history.state, "", location.pathname + location.search);
+  doc.getElementById("q")?.focus();
 }
 function bringUp() {
   const rows = doc.querySelector("#trace-news [data-rows]");

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -22,7 +22,7 @@ from tests.agents.test_turns import talk as talk
 from tests.conftest import turns_to_end
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Ended = Callable[[str], list[ReadableSpan]]
+Ended = Callable[[str], Awaitable[list[ReadableSpan]]]
 
 
 @pytest.fixture
@@ -32,7 +32,12 @@ def ended(api: httpx2.AsyncClient) -> Iterator[Ended]:
     exporter = InMemorySpanExporter()
     before = provider._active_span_processor._span_processors
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    yield lambda name: [span for span in exporter.get_finished_spans() if span.name == name]
+
+    async def named(name: str) -> list[ReadableSpan]:
+        await turns_to_end()  # a turn ends its spans a moment after its last word
+        return [span for span in exporter.get_finished_spans() if span.name == name]
+
+    yield named
     provider._active_span_processor._span_processors = before
 
 
@@ -45,7 +50,7 @@ async def test_a_good_turn_tells_its_answers_status(talk: Callable[..., Talk], e
 
     await session.say()
 
-    [root] = ended("create_agent_turn")
+    [root] = await ended("create_agent_turn")
     assert root.status.status_code is StatusCode.UNSET
     assert told(root)["http.response.status_code"] == 200
 
@@ -65,7 +70,7 @@ async def test_a_refused_turn_is_a_failed_trace_of_a_turn(
 
     refused = await session.say(**body)
 
-    [root] = ended("create_agent_turn")
+    [root] = await ended("create_agent_turn")
     assert refused.status_code == status
     assert root.status.status_code is StatusCode.ERROR
     assert words in str(root.status.description)
@@ -83,7 +88,7 @@ async def test_an_answer_that_does_not_fit_is_a_failed_trace(talk: Callable[...,
 
     await session.resume(waiting, {"call_id": "no-such-call", "tool_name": "x", "content": "y"})
 
-    [root] = ended("resume_agent_turn")
+    [root] = await ended("resume_agent_turn")
     assert "no-such-call" in str(root.status.description)
     assert told(root)["turn_id"] == waiting["turn_id"]
     assert told(root)["http.response.status_code"] == 400
@@ -94,7 +99,7 @@ async def test_a_turn_refused_on_the_chat_page_leaves_a_failed_trace(room: Rooms
 
     assert (await chat.say("Hello")).status_code == 422
 
-    [root] = ended("create_agent_turn")
+    [root] = await ended("create_agent_turn")
     assert root.status.status_code is StatusCode.ERROR
     assert "nobody::knows" in str(root.status.description)
     assert told(root)["agent_name"] == "Ana"
@@ -110,7 +115,7 @@ async def test_a_turn_that_fails_tells_what_its_caller_was_answered(
     answer = await session.say(stream=stream)
     await turns_to_end()
 
-    [root] = ended("create_agent_turn")
+    [root] = await ended("create_agent_turn")
     assert answer.status_code == told(root)["http.response.status_code"] == status
     assert "fell over" in str(root.status.description)
 
@@ -118,7 +123,7 @@ async def test_a_turn_that_fails_tells_what_its_caller_was_answered(
 async def test_what_any_operation_refuses_is_an_error_with_its_words(api: httpx2.AsyncClient, ended: Ended) -> None:
     answer = await api.get("/v1alpha/agents/nobody")
 
-    [root] = ended("/v1alpha/agents/{agent_id}")
+    [root] = await ended("/v1alpha/agents/{agent_id}")
     assert root.status.status_code is StatusCode.ERROR
     assert root.status.description == answer.json()["detail"]
     assert told(root)["http.response.status_code"] == 404
@@ -135,7 +140,7 @@ async def test_a_stopped_turn_tells_it_and_what_was_written(room: Rooms, ended: 
     await chat.post("stop/")
 
     [turn] = await chat.turns()
-    [root], [inference] = ended("create_agent_turn"), ended("inference")
+    [root], [inference] = await ended("create_agent_turn"), await ended("inference")
     assert told(root)["stopped"] is told(inference)["stopped"] is True
     assert root.status.status_code is StatusCode.UNSET
     written = json.loads(told(root)["output"])["content"]
@@ -149,7 +154,7 @@ async def test_what_was_written_before_a_failure_is_told(talk: Callable[..., Tal
     await session.say()
 
     for name in ("create_agent_turn", "inference"):
-        [span] = ended(name)
+        [span] = await ended(name)
         assert json.loads(told(span)["output"])["content"] == "half"
         assert span.status.status_code is StatusCode.ERROR
 
@@ -164,7 +169,7 @@ async def test_a_turn_cut_short_by_the_end_of_its_process_says_so(room: Rooms, e
     [turn] = await chat.turns()
     assert (turn.status, turn.error) == ("failed", SHUT_DOWN)
     for name in ("create_agent_turn", "inference"):
-        [span] = ended(name)
+        [span] = await ended(name)
         assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, SHUT_DOWN)
         assert json.loads(told(span)["output"])["content"].startswith("word")
 
@@ -179,7 +184,7 @@ async def test_a_call_its_caller_answered_is_a_span_of_the_resumed_trace(
     await chat.answer("rain", action="error" if has_failed else "result")
 
     [turn] = await chat.turns()
-    [root], [span] = ended("resume_agent_turn"), ended("tool_execution")
+    [root], [span] = await ended("resume_agent_turn"), await ended("tool_execution")
     attributes = told(span)
     assert span.parent is not None and root.context is not None and root.context.span_id == span.parent.span_id
     assert root.start_time is not None and span.start_time is not None and span.start_time >= root.start_time
@@ -197,6 +202,6 @@ async def test_an_inference_tells_which_tools_were_offered(talk: Callable[..., T
     await session.say()
     await session.say(tool_config={"tool_choice": "none"})
 
-    offered, none = (told(span).get("gen_ai.tool.definitions") for span in ended("inference"))
+    offered, none = (told(span).get("gen_ai.tool.definitions") for span in await ended("inference"))
     assert json.loads(str(offered)) == [{"type": "function", "name": "get_weather"}]
     assert none is None

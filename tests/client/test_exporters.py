@@ -68,7 +68,8 @@ def test_the_program_of_the_guide_sends_its_span(console: Console, tmp_path: Pat
     guide = (ROOT / "docs/telemetry.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)[:1])
-    shell = shell.replace("http://127.0.0.1:8000", console.url).replace("<API key>", console.key())
+    shell = shell.replace("http://127.0.0.1:8000", console.url)
+    shell = re.sub(r"STACK_CONSOLE_KEY=\$\(.*\)", f"STACK_CONSOLE_KEY={console.key()}", shell)  # of this console
     (tmp_path / "program.py").write_text(code)
 
     command = f"{shell}\n{sys.executable} program.py"

@@ -212,10 +212,13 @@ async def test_work_nobody_waits_for_any_more_is_not_begun(settings: Any) -> Non
 
 async def test_a_server_with_many_open_handles_scores_as_well() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
-    handles = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+    if soft < 3_000:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(3_000, hard), hard))
+    handles: list[int] = []
     pool._pool = pool._Pool()  # children whose pipes come behind those handles
     try:
+        while not handles or handles[-1] < 1_100:
+            handles.append(os.open(os.devnull, os.O_RDONLY))
         assert await score(CHOICE, {**ROW, "generated_answer": "I say: B"}, by("say: (.)")) == {"score": 1.0}
     finally:
         for handle in handles:
