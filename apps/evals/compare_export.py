@@ -9,12 +9,12 @@ from django.views.decorators.http import require_GET
 from pydantic_core import from_json
 
 from apps.accounts.pages import requires
+from apps.core.csv_lines import csv_lines
 from apps.evals import asked as row_asked
 from apps.evals import compare_asked, compare_rows, run_grid
 from apps.evals.compare_views import comparisons
 from apps.evals.comparing import Comparison
 from apps.evals.models import EvaluatedRow, Evaluation
-from apps.evals.run_export import table
 
 CHUNK = 500
 
@@ -43,7 +43,7 @@ def _runs(all_: list[Comparison]) -> list[Evaluation]:
 
 def _parts(all_: list[Comparison]) -> Iterator[bytes]:
     base, *others = _runs(all_)
-    yield table([_head(all_)])
+    yield csv_lines([_head(all_)])
     # Of a row of the base: where it stands in each of the others, and what each function says of it.
     places = [dict(one.pairs) for one in all_]
     kinds = [_kinds(one) for one in all_]
@@ -59,7 +59,7 @@ def _parts(all_: list[Comparison]) -> Iterator[bytes]:
         for one in some:
             found = [rows.get(place.get(one, -1)) for rows, place in zip(after, places, strict=True)]
             lines.append(_line(before[one], found, all_, [told.get(one, []) for told in kinds]))
-        yield table(lines)
+        yield csv_lines(lines)
 
 
 def _head(all_: list[Comparison]) -> list[str]:

@@ -1,7 +1,5 @@
 """The rows of an evaluation as a file, and the page's answer with it."""
 
-import csv
-import io
 import re
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from django.views.decorators.http import require_GET
 from pydantic_core import from_json
 
 from apps.accounts.pages import requires
+from apps.core.csv_lines import csv_lines
 from apps.core.fields import json_text
 from apps.evals import asked, found, run_grid
 from apps.evals.models import EvaluatedRow, Evaluation
@@ -51,9 +50,9 @@ def _parts(kind: str, evaluation: Evaluation, chunks: Iterator[list[EvaluatedRow
     names = list(evaluation.scoring)
     if kind == "csv":
         rest = ("error", "duration_ms", "input_tokens", "output_tokens", "trace_id")
-        yield table([["row", "input", "expected", "generated", *names, *rest]])
+        yield csv_lines([["row", "input", "expected", "generated", *names, *rest]])
         for some in chunks:
-            yield table([_cells(row, names) for row in some])
+            yield csv_lines([_cells(row, names) for row in some])
         return
     for some in chunks:
         yield "".join(f"{json_text(_object(row))}\n" for row in some).encode()
@@ -80,10 +79,3 @@ def _cells(row: EvaluatedRow, names: list[str]) -> list[Any]:
         *((scores.get(name) or {}).get("score") for name in names),
         row.error, row.duration_ms, row.input_tokens, row.output_tokens, row.trace_id,
     ]  # fmt: skip
-
-
-def table(rows: list[list[Any]]) -> bytes:
-    """Return lines of a table as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")

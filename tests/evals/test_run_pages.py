@@ -142,6 +142,15 @@ def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
     assert web.get(path + "pdf/").status_code == 404
 
 
+def test_what_a_model_wrote_is_no_formula_in_a_spreadsheet(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0])
+    one.rows.update(generation=json.dumps({"generated_answer": "=HYPERLINK(1)"}))
+
+    file = b"".join(web.get(f"/evaluations/{one.job.job_id}/export/csv/").streaming_content)
+
+    assert b"'=HYPERLINK(1)" in file and b",=HYPERLINK" not in file
+
+
 def test_failing_rows_go_to_a_dataset_once_and_lead_back(web: Client, bench: Benchmark) -> None:
     one = made.evaluation([1.0, 0.0, "!away", 1.0])
     path = f"/evaluations/{one.job.job_id}/keep/"
