@@ -28,9 +28,9 @@ test: $(VENV)/.test $(CLIENTS)/.ready ## the suite, without what takes long
 test-slow: $(VENV)/.test $(CLIENTS)/.ready ## what takes long: servers, workers and models killed with their work in hand
 	$(BIN)/python -m pytest -m "slow" $(ARGS)
 
-test-scale: $(VENV)/.test $(CLIENTS)/.ready ## the suite against DATABASE_URL and REDIS_URL, and two web processes
+test-scale: $(VENV)/.test $(CLIENTS)/.ready ## what touches the database, against DATABASE_URL and REDIS_URL, and two web processes
 	DATABASE_URL="$${DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" REDIS_URL="$${REDIS_URL:-redis://127.0.0.1:6379/9}" \
-		$(BIN)/python -m pytest -m "not browser and not embedded and not slow" $(ARGS)
+		$(BIN)/python -m pytest -m "not browser and not embedded and not client and not slow" --ignore=tests/evals/scoring $(ARGS)
 
 check: $(VENV)/.test ## format, lint, types, import layers, migrations
 	$(BIN)/ruff format --check --quiet

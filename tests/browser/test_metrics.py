@@ -123,6 +123,7 @@ def test_M3_a_panel_leads_to_exactly_its_traces(tabs: Callable[..., Tab], shop: 
     expect(ui(page, "range-words")).to_have_text("1–6 of 6")
 
 
+@pytest.mark.slow
 def test_M4_a_month_of_a_million_points_is_there_within_a_second(
     tabs: Callable[..., Tab], model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

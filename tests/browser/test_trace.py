@@ -93,6 +93,7 @@ def test_R1_ten_thousand_spans_are_quick(tab: Tab, program: Program) -> None:
     assert statistics.median(waits) <= 4 and p95 <= 250 and statistics.median(folds) <= 250
 
 
+@pytest.mark.slow
 def test_R2_fifty_thousand_spans_open(tab: Tab, program: Program) -> None:
     trace = traces.large(program, 50_000)
 

@@ -125,6 +125,7 @@ def test_T2_errors_alone_and_a_chip_removed_by_keyboard(tabs: Callable[..., Tab]
     assert len(ids(page)) > failed
 
 
+@pytest.mark.slow
 def test_T3_a_hundred_thousand_traces(tabs: Callable[..., Tab], own_console: Console) -> None:
     fill(own_console, 100_000)
     tab = tabs(own_console)
