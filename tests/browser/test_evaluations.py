@@ -91,6 +91,7 @@ def test_E1_an_evaluation_is_started_left_and_found_as_far_as_it_is(tabs: Callab
     ui(page, "try").click()
     expect(ui(page, "tried-row")).to_have_count(3)
     expect(ui(page, "tried-row").first).to_contain_text("It is 0")
+    page.evaluate("scrollTo(0, 0)")  # what stands half under the head of the page would count as too small
     tab.audit("evaluation-new")
     page.get_by_label("openai/fake", exact=True).uncheck()
     page.get_by_label(SLOW, exact=True).check()
