@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 
-from apps.telemetry.points import Point
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.records import SpanRecord
 
 DAYS = 30

@@ -57,7 +57,8 @@ def _fill(count: int) -> int:
     """Store spans and points, unless they are there; return the time of the last turn."""
     from django.db import connection, transaction
 
-    from apps.telemetry import points, store
+    from apps.telemetry import store
+    from apps.telemetry.metrics import points
     from apps.telemetry.models import MetricPoint, Trace
     from bench import spans
 

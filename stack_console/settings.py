@@ -144,9 +144,10 @@ JOB_QUEUES = ("default", "eval", "gpu")
 JOB_SLOTS = {"default": env.int("JOBS_AT_ONCE", default=2), "eval": env.int("JOBS_AT_ONCE", default=2), "gpu": 1}
 JOB_QUEUE_LIMIT = env.int("JOB_QUEUE_LIMIT", default=10_000)
 JOB_STOP_S = env.int("JOB_STOP_S", default=5)
-# Work that is due every so many seconds: function, title, seconds
-PERIODIC: dict[str, tuple[str, float]] = {
+# Work that is due every so many seconds: function, title, seconds, and what tells whether there is anything to do
+PERIODIC: dict[str, tuple[str, float] | tuple[str, float, str]] = {
     "apps.telemetry.retention.run": ("Purge old traces and metrics", env.float("PURGE_EVERY_S", default=3600)),
+    "apps.evals.schedules.run": ("Start scheduled evaluations", 60, "apps.evals.schedules.is_any_due"),
 }
 TASKS: dict[str, Any] = {
     "default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": list(JOB_QUEUES)},
@@ -297,4 +298,3 @@ LOGGING = {
         "rq": {"level": "WARNING"},
     },
 }
-SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -77,9 +77,11 @@ function toast(text, level = "info") {
   box.dataset.toast = level;
   box.querySelector(".st").dataset.t = tone;
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#" + icon));
-  box.querySelector("section").textContent = text;
+  const words = box.querySelector("section");
+  words.textContent = text;
   doc.getElementById("toaster").append(box);
   fade(box);
+  return words;
 }
 const fade = (box) => box.dataset.toast === "error" || setTimeout(() => box.remove(), 8000);
 all("#toaster>[data-toast]").forEach(fade);
@@ -93,13 +95,21 @@ doc.addEventListener("htmx:sendError", () => toast("The server cannot be reached
 // One click handler for the parts that need one
 async function copy(button) {
   const from = button.dataset.copyFrom && doc.querySelector(button.dataset.copyFrom);
-  const text = from ? (from.value ?? from.innerText) : button.dataset.copy;
+  const link = "copyLink" in button.dataset;  // the address is the state: with filter, order and open row
+  const text = link ? location.href : from ? (from.value ?? from.innerText) : button.dataset.copy;
   try {
     await navigator.clipboard.writeText(text);
-    toast("Copied", "success");
+    toast(link ? "The link is copied." : "Copied", "success");
   } catch {
-    toast("The browser did not allow copying.", "error");
+    offer(text);
   }
+}
+// Without a clipboard (a page that did not come by HTTPS has none) a person copies by hand
+function offer(text) {
+  const field = doc.createElement("textarea");
+  Object.assign(field, { className: "input mono", readOnly: true, rows: 2, value: text, ariaLabel: "To be copied" });
+  toast("The browser does not let this page copy. Copy it from here:", "error").append(field);
+  field.select();
 }
 function reveal(button) {
   const field = doc.querySelector(button.dataset.reveal), shown = field.type === "password";
@@ -107,13 +117,13 @@ function reveal(button) {
   button.setAttribute("aria-pressed", shown);
 }
 doc.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-copy],[data-copy-from],[data-dialog],[data-close],[data-close-toast],[data-reveal]");
+  const button = event.target.closest("[data-copy],[data-copy-from],[data-copy-link],[data-dialog],[data-close],[data-close-toast],[data-reveal]");
   if (!button) return;
   const data = button.dataset, dialog = data.dialog && doc.getElementById(data.dialog);
   if (dialog) { event.preventDefault(); button.closest("[popover]")?.hidePopover(); dialog.showModal(); }
   if ("close" in data && button.closest("dialog")) { event.preventDefault(); button.closest("dialog").close(); }
   if ("closeToast" in data) button.closest("[data-toast]").remove();
-  if ("copy" in data || "copyFrom" in data) copy(button);
+  if ("copy" in data || "copyFrom" in data || "copyLink" in data) copy(button);
   if ("reveal" in data) reveal(button);
 });
 
@@ -122,7 +132,7 @@ let saving = false;
 doc.addEventListener("input", (event) => { const form = event.target.closest("form[data-unsaved]"); if (form) form.dataset.unsaved = "yes"; });
 doc.addEventListener("htmx:afterRequest", ({ detail, target }) => {
   const form = target.closest("form[data-unsaved]");
-  if (form && detail.successful && detail.requestConfig.verb !== "get") form.dataset.unsaved = "";
+  if (form && !("sentToSave" in form.dataset) && detail.successful && detail.requestConfig.verb !== "get") form.dataset.unsaved = "";
 });
 addEventListener("beforeunload", (event) => { if (!saving && doc.querySelector("form[data-unsaved=yes]")) event.preventDefault(); });
 

@@ -161,17 +161,17 @@ function textOf(elements, step) {
 }
 const painted = (element) => element.dispatchEvent(new CustomEvent("live:painted", { bubbles: true }));
 function morph(element, html) {
-  // What the reader opened stays open, what they typed stays typed.
+  // What the reader opened stays open, what they typed stays typed, what is being sent stays until it is answered.
   const callbacks = {
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details,dialog")),
-    beforeNodeMorphed: (node) => !(node.matches?.("input,textarea") && node.value !== node.defaultValue),
+    beforeNodeMorphed: (node) => !node.matches?.("[data-sending]") && !(node.matches?.("input,textarea") && node.value !== node.defaultValue),
   };
   const [now] = Idiomorph.morph(element, html, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks });
   const place = now?.isConnected ? now : element;
   if (place.nodeType === 1) { htmx.process(place); painted(place); }
 }
 
-// The whole picture again, over HTTP: at once, then at most once a second
+// The whole picture again, over HTTP: at once, then at most once a second; a hidden page hears all of it again when shown
 const due = new Set();
 let fetchAt = 0;
 function refetch(element) {
@@ -179,7 +179,7 @@ function refetch(element) {
   due.add(element);
 }
 function fetchDue() {
-  const elements = [...due].filter((element) => parts.has(element));
+  const elements = doc.hidden ? [] : [...due].filter((element) => parts.has(element));
   due.clear();
   fetchAt = Date.now() + 1000;
   fetchParts(elements);
@@ -195,6 +195,7 @@ async function fetchParts(elements) {
   return answers.every(Boolean);
 }
 async function fetchOne(url, elements) {
+  const shown = new Map(elements.map((element) => [element, element.dataset.liveN]));
   try {
     const answer = await fetch(url || location.href, { headers: url ? { "HX-Request": "true" } : {} });
     if (answer.status === 401) location.reload();
@@ -202,7 +203,9 @@ async function fetchOne(url, elements) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const element of elements) {
       const fresh = element.id ? page.getElementById(element.id) : page.body.firstElementChild;
-      if (fresh && element.isConnected) morph(element, fresh.outerHTML);
+      if (!fresh || !element.isConnected) continue;
+      // What was painted meanwhile may be newer than this answer.
+      if (element.dataset.liveN === shown.get(element)) morph(element, fresh.outerHTML); else refetch(element);
     }
     return true;
   } catch {

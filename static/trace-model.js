@@ -4,7 +4,7 @@
 (() => {
 "use strict";
 const SKEW_US = 1000; // a child this much before its parent was timed by another clock
-const KINDS = ["turn", "inf", "tool", "shield", "rag", "io"];
+const KINDS = ["turn", "inf", "tool", "shield", "rag", "eval", "io"];
 
 class TraceModel {
   number = [0]; parentNumber = [0]; start = [0]; dur = [0]; kind = [5]; error = [0]; tokens = [-1]; name = ["Missing parent"];

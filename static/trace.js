@@ -6,7 +6,7 @@
 "use strict";
 const { TraceModel, words, plural, el, put, KINDS, Overview, zoom } = window.traceParts; // the last two only on a page of its own
 const doc = document;
-const ICONS = ["messages-square", "cpu", "wrench", "shield", "book-open", "braces"];
+const ICONS = ["messages-square", "cpu", "wrench", "shield", "book-open", "ruler", "braces"];
 const OVER = 8, THIN = 0.4, TICK_MS = 250, SILENT_MS = 30e3;
 const narrow = () => matchMedia("(max-width:1100px)").matches;
 let icons = "";

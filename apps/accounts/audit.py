@@ -37,6 +37,12 @@ def note(actor: Principal, action: str, kind: str, object_id: str, **detail: Any
     )
 
 
+def maker_of(kind: str, object_id: str) -> str:
+    """Return who made an object, as the log names them: a person, or a key; "" when no line tells."""
+    lines = AuditLine.objects.filter(kind=kind, object_id=object_id[:255], action="create")
+    return lines.values_list("actor", flat=True).first() or ""
+
+
 def admin_wrote(instance: LogEntry, **_: Any) -> None:
     """Write the line of a change made in the admin site, of whichever model: its own log entry tells of it."""
     user = User.objects.get(pk=instance.user_id)

@@ -9,7 +9,7 @@ from apps.accounts.principals import Principal, address_of, principal_for
 from apps.core import db, signed_in
 from apps.core.errors import Forbidden, Unauthorized
 
-__all__ = ["Principal", "Requires", "admin", "by_method", "operator", "principal_of", "viewer"]
+__all__ = ["Principal", "Requires", "admin", "by_method", "caller", "operator", "principal_of", "viewer"]
 
 
 class Requires:
@@ -32,6 +32,12 @@ viewer = Requires(Role.VIEWER)
 operator = Requires(Role.OPERATOR)
 admin = Requires(Role.ADMIN)
 by_method = Requires()
+
+
+def caller(request: HttpRequest) -> Principal:
+    """Return who called an operation of the API, which one of the doors above must have let through."""
+    principal: Principal = request.principal  # type: ignore[attr-defined]
+    return principal
 
 
 def principal_of(request: HttpRequest) -> Principal:

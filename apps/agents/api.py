@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router
 
 from apps.accounts import audit
+from apps.accounts.auth import caller
 from apps.accounts.principals import Principal
 from apps.agents import models, schemas, streams, turns
 from apps.agents.running import Running
@@ -31,7 +32,7 @@ STREAMED = {
 @router.post("/agents", response=schemas.AgentCreateResponse, url_name="create_agent")
 async def create_agent(request: HttpRequest, body: schemas.CreateAgentRequest) -> HttpResponse:
     """Store an agent; its model, shields and tool groups are looked up when a turn runs."""
-    agent = await db.write(_create_agent, body.agent_config, actor(request))
+    agent = await db.write(_create_agent, body.agent_config, caller(request))
     return answer(schemas.AgentCreateResponse(agent_id=agent.agent_id))
 
 
@@ -51,8 +52,8 @@ async def get_agent(request: HttpRequest, agent_id: str) -> HttpResponse:
 async def delete_agent(request: HttpRequest, agent_id: str) -> HttpResponse:
     """Delete an agent with its sessions, turns and steps; what still runs is stopped first. Spans are kept."""
     agent = await db.read(models.Agent.objects.named, agent_id)
-    await _stop_running(models.Turn.objects.filter(session__agent=agent), actor(request))
-    await db.write(models.delete_agent, agent, actor(request))
+    await _stop_running(models.Turn.objects.filter(session__agent=agent), caller(request))
+    await db.write(models.delete_agent, agent, caller(request))
     return nothing()
 
 
@@ -61,7 +62,7 @@ async def create_agent_session(
     request: HttpRequest, agent_id: str, body: schemas.CreateAgentSessionRequest
 ) -> HttpResponse:
     """Open a session; its name need not be unique."""
-    session = await db.write(_create_session, agent_id, body.session_name, actor(request))
+    session = await db.write(_create_session, agent_id, body.session_name, caller(request))
     return answer(schemas.AgentSessionCreateResponse(session_id=session.session_id))
 
 
@@ -95,8 +96,8 @@ async def get_agents_session(
 async def delete_agents_session(request: HttpRequest, agent_id: str, session_id: str) -> HttpResponse:
     """Delete a session with its turns and steps; a running turn is stopped first."""
     session = await db.read(models.Session.objects.of, agent_id, session_id)
-    await _stop_running(models.Turn.objects.filter(session=session), actor(request))
-    await db.write(models.delete_session, session, actor(request))
+    await _stop_running(models.Turn.objects.filter(session=session), caller(request))
+    await db.write(models.delete_session, session, caller(request))
     return nothing()
 
 
@@ -105,7 +106,7 @@ async def create_agent_turn(
     request: HttpRequest, agent_id: str, session_id: str, body: schemas.CreateAgentTurnRequest
 ) -> HttpResponse | StreamingHttpResponse:
     """Ask the agent; the answer comes whole, or as a stream of events with ``stream``."""
-    run = await _own(request, turns.start(agent_id, session_id, body, actor(request)))
+    run = await _own(request, turns.start(agent_id, session_id, body, caller(request)))
     return await _answer_turn(request, run, stream=body.stream)
 
 
@@ -120,7 +121,7 @@ async def resume_agent_turn(
     request: HttpRequest, agent_id: str, session_id: str, turn_id: str, body: schemas.ResumeAgentTurnRequest
 ) -> HttpResponse | StreamingHttpResponse:
     """Continue a waiting turn with what the caller's tools answered."""
-    run = await _own(request, turns.resume(agent_id, session_id, turn_id, body, actor(request)))
+    run = await _own(request, turns.resume(agent_id, session_id, turn_id, body, caller(request)))
     return await _answer_turn(request, run, stream=body.stream)
 
 
@@ -139,7 +140,7 @@ async def get_agents_step(
 @router.post(TURN + "/cancel", response=schemas.Turn)
 async def cancel_agent_turn(request: HttpRequest, agent_id: str, session_id: str, turn_id: str) -> HttpResponse:
     """Stop a running or waiting turn and return it with what it has. An addition of Stack Console."""
-    await turns.stop(await db.read(_turn, agent_id, session_id, turn_id), actor(request))
+    await turns.stop(await db.read(_turn, agent_id, session_id, turn_id), caller(request))
     return answer((await db.read(_turn, agent_id, session_id, turn_id)).as_json())
 
 
@@ -148,12 +149,6 @@ async def watch_agent_turn(request: HttpRequest, agent_id: str, session_id: str,
     """Watch a turn from its beginning, or from ``Last-Event-ID``, whoever started it. An addition of Stack Console."""
     turn = await db.read(_turn, agent_id, session_id, turn_id)
     return sse(streams.watched(turn, request.headers.get("Last-Event-ID", "")))
-
-
-def actor(request: HttpRequest) -> Principal:
-    """Return who called the operation."""
-    principal: Principal = request.principal  # type: ignore[attr-defined]
-    return principal
 
 
 async def _own(request: HttpRequest, starting: Coroutine[Any, Any, Running]) -> Running:

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from apps.agents import pictures, schemas
 from apps.core.errors import BadRequest, TooLarge
+from apps.core.widgets import lines_ended
 
 FILE_LIMIT = 5_000_000
 TOTAL_LIMIT = 10_000_000
@@ -24,7 +25,9 @@ OTHER_NAMES = {"application/x-yaml": "application/yaml", "text/yaml": "applicati
 
 def request_of(data: QueryDict, files: "Iterable[UploadedFile[Any]]") -> schemas.CreateAgentTurnRequest:
     """Return the turn that was asked for; raises BadRequest or TooLarge with a sentence for the composer."""
-    text = data.get("message", "").replace("\0", "").strip()  # no database text can hold a NUL, and nobody types one
+    text = lines_ended(
+        data.get("message", "").replace("\0", "")
+    ).strip()  # no database text can hold a NUL, and nobody types one
     shown, papers = _sorted(list(files))
     if not (text or shown or papers):
         raise BadRequest("Write a message or attach a file.")

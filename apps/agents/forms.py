@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from apps.agents import known, schemas
 from apps.core.errors import explain
+from apps.core.widgets import LongText
 
 STRATEGIES = {"greedy": "Greedy: always the likeliest word", "top_p": "Top p: sample", "top_k": "Top k: sample"}
 TOOL_CHOICES = {"auto": "The model decides", "required": "Must call a tool", "none": "No tools"}
@@ -33,7 +34,7 @@ class NamesField(forms.CharField):
 class JsonField(forms.CharField):
     """JSON text, as data; the error says where it breaks."""
 
-    widget = forms.Textarea(attrs={"rows": 6, "class": "mono", "spellcheck": "false", "autocomplete": "off"})
+    widget = LongText(attrs={"rows": 6, "class": "mono", "spellcheck": "false", "autocomplete": "off"})
 
     def to_python(self, value: Any) -> Any:
         """Return the data; None for an empty field."""
@@ -53,7 +54,7 @@ class AgentForm(forms.Form):
     model = forms.CharField(widget=forms.Select)
     instructions = forms.CharField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 5}),
+        widget=LongText(attrs={"rows": 5}),
         help_text="What the model reads before every conversation.",
     )
     toolgroups = NamesField(required=False, label="Tool groups", help_text="Names with commas between them.")
@@ -78,7 +79,7 @@ class AgentForm(forms.Form):
     repetition_penalty = forms.FloatField(required=False, min_value=0.01, initial=1.0)
     stop = forms.CharField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text="Up to four texts that end the answer, one a line.",
     )
     max_infer_iters = forms.IntegerField(

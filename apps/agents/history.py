@@ -36,6 +36,20 @@ def turn_messages(
     return messages
 
 
+def conversation(messages: Iterable[Json]) -> list[Json]:
+    """Return messages of every role that were written down in one list, answers among them, with their context.
+
+    As in a turn, calls that no tool's message answers are left out.
+    """
+    messages = list(messages)
+    answered = {message["call_id"] for message in messages if message["role"] == "tool"}
+    told: list[Json] = []
+    for one in messages:
+        said = _assistant(one, answered) if one["role"] == "assistant" else [_input(one, with_context=True)]
+        told += [message | ({"name": one["name"]} if one.get("name") else {}) for message in said]
+    return told
+
+
 def step_messages(step: Json, answered: set[str]) -> list[Json]:
     """Return what one step adds to the conversation."""
     kind = step["step_type"]

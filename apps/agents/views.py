@@ -23,6 +23,7 @@ from apps.agents.starters import STARTERS
 from apps.agents.transcript import tokens_of
 from apps.agents.trial_views import pane
 from apps.core import once
+from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
 
 SHOWN_SESSIONS = 20
@@ -43,8 +44,7 @@ def agent_list(request: HttpRequest) -> HttpResponse:
         "starters": STARTERS,
         "can_operate": may(request, "operator"),
     }
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "agents/_agents.html" if is_part else "agents/agent_list.html", context)
+    return render(request, "agents/_agents.html" if is_partial(request) else "agents/agent_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])

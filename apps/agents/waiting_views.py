@@ -18,6 +18,7 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import may, requires
 from apps.agents import answers, models
 from apps.core import live
+from apps.core.htmx import is_partial
 
 SHOWN = 50
 LATE = timedelta(minutes=30)
@@ -40,8 +41,7 @@ def waiting_list(request: HttpRequest) -> HttpResponse:
     """Show the turns that wait, longest first, and the card of the chosen one."""
     number = async_to_sync(live.head)("waiting")  # before the rows: a change in between is told again, not missed
     context = _inbox(request) | {"live_number": number}
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "agents/_inbox.html" if is_part else "agents/waiting.html", context)
+    return render(request, "agents/_inbox.html" if is_partial(request) else "agents/waiting.html", context)
 
 
 def _inbox(request: HttpRequest) -> dict[str, Any]:

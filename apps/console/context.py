@@ -18,6 +18,8 @@ THEME_COOKIE = "theme"
 # Answers with a refused form (409, 422) are swapped in; other failures are told by a message (static/console.js).
 HTMX = {
     "includeIndicatorStyles": False,
+    # Not "style": where a person made a text field larger, copying that would break the policy of the page.
+    "attributesToSettle": ["class", "width", "height"],
     "allowEval": False,
     "selfRequestsOnly": True,
     "historyCacheSize": 0,

@@ -6,11 +6,12 @@ from urllib.parse import quote
 from django.db.models import Q
 
 from apps.agents.models import Agent, Session, Step, Turn
+from apps.datasets.models import Dataset
 from apps.evals.models import Benchmark, Evaluation
 from apps.inference.models import Model
 from apps.providers.models import Provider
 from apps.telemetry.models import Span, Trace
-from apps.telemetry.naming import names_of
+from apps.telemetry.traces.naming import names_of
 
 SHOWN = 10
 
@@ -29,7 +30,7 @@ def place_of(kind: str, name: str) -> str | None:
     """Return the address of an object's page; None when there is no such object or kind."""
     finders = {
         "agent": _agent, "session": _session, "turn": _turn, "step": _step, "model": _model, "provider": _provider,
-        "trace": _trace, "span": _span,
+        "trace": _trace, "span": _span, "dataset": _dataset, "benchmark": _benchmark, "evaluation": _evaluation,
     }  # fmt: skip
     finder = finders.get(kind)
     return finder(name) if finder else None
@@ -75,6 +76,18 @@ def _trace(name: str) -> str | None:
 def _span(name: str) -> str | None:
     span = Span.objects.select_related("trace").filter(span_id=name).order_by("-pk").first()
     return f"/traces/{span.trace.trace_id}/?span={span.span_id}" if span else None
+
+
+def _dataset(name: str) -> str | None:
+    return f"/datasets/{quote(name)}/" if Dataset.objects.filter(dataset_id=name).exists() else None
+
+
+def _benchmark(name: str) -> str | None:
+    return f"/benchmarks/{quote(name)}/" if Benchmark.objects.filter(benchmark_id=name).exists() else None
+
+
+def _evaluation(name: str) -> str | None:
+    return f"/evaluations/{name}/" if Evaluation.objects.filter(job__job_id=name).exists() else None
 
 
 def _chat(session: Session) -> str:

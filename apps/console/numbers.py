@@ -11,7 +11,8 @@ from django.utils.timezone import now
 
 from apps.agents.models import Status, Turn
 from apps.console.sparks import Spark, spark
-from apps.telemetry import turn_panels, windows
+from apps.telemetry import windows
+from apps.telemetry.metrics import turn_panels
 from apps.telemetry.models import Trace
 
 HOURS = 24

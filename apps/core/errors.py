@@ -104,6 +104,10 @@ class ProviderError(ConsoleError):
     status = 502
 
 
+class ProviderFailed(ProviderError):
+    """A backend that was reached and says that it failed itself; asked something else it may do better."""
+
+
 def error_response(
     status: int, detail: str, request_id: str | None = None, *, headers: dict[str, str] | None = None
 ) -> HttpResponse:

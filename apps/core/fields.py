@@ -21,6 +21,17 @@ def json_text(value: Any) -> str:
     return (NUL.sub(rb"\1", text) if b"\\u0000" in text else text).decode()
 
 
+def json_value(text: str) -> Any:
+    """Return the value of a JSON text that may come from anywhere, with "?" for half a character.
+
+    Raises ValueError for what is no JSON, or nested beyond all reason.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        return from_json(json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace"))
+
+
 class FastJSONField(models.JSONField):
     """A JSON column read by pydantic's parser: several times faster than the standard one, big integers kept."""
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 from pydantic_core import to_json
 
-from apps.accounts.principals import Principal
+from apps.accounts.auth import caller
 from apps.core import db
 from apps.core.answers import nothing
 from apps.core.errors import BadRequest
@@ -34,7 +34,7 @@ async def register_dataset(request: HttpRequest) -> HttpResponse | StreamingHttp
     A large source is loaded by a job, and cannot be read before that is done.
     """
     asked = await asyncio.to_thread(registry.read_request, request.body)
-    dataset = await registering.register(asked, actor(request))
+    dataset = await registering.register(asked, caller(request))
     await live.changed(dataset)
     return await _answer(dataset)
 
@@ -54,7 +54,7 @@ async def get_dataset(request: HttpRequest, dataset_id: str) -> HttpResponse | S
 @router.delete("/datasets/{path:dataset_id}")
 async def unregister_dataset(request: HttpRequest, dataset_id: str) -> HttpResponse:
     """Take a dataset away with its rows; what it was read from is not touched."""
-    dataset = await db.write(registry.unregister, dataset_id, actor(request))
+    dataset = await db.write(registry.unregister, dataset_id, caller(request))
     await live.changed(dataset)
     return nothing()
 
@@ -81,16 +81,10 @@ async def append_rows(request: HttpRequest, dataset_id: str) -> HttpResponse:
     """Add rows behind the last one, all of them or none; the next read sees them."""
     dataset = await db.read(Dataset.objects.named, dataset_id)
     texts = await asyncio.to_thread(registry.read_rows, request.body, dataset)
-    dataset = await db.write(rows.append_rows, dataset_id, texts, actor(request))
+    dataset = await db.write(rows.append_rows, dataset_id, texts, caller(request))
     if texts:
         await live.changed(dataset)
     return nothing()
-
-
-def actor(request: HttpRequest) -> Principal:
-    """Return who called the operation."""
-    principal: Principal = request.principal  # type: ignore[attr-defined]
-    return principal
 
 
 def _page(dataset_id: str, start: int, limit: int | None) -> tuple[Dataset, int, list[str] | None]:

@@ -75,8 +75,9 @@ def upload_preview(request: HttpRequest, upload_id: object) -> HttpResponse:
     look = uploads.look(upload)
     given = request.POST if request.method == "POST" else request.GET
     into = dataset_or_404(given["into"]) if given.get("into") else None
-    purpose = into.purpose if into else given.get("purpose", Purpose.TRAINING)
-    purpose = purpose if purpose in Purpose.values else str(Purpose.TRAINING)
+    mapping = mapping_in(given, look)
+    shown = [uploads.renamed(line, mapping) for line in look.rows]
+    purpose = into.purpose if into else _purpose(given.get("purpose", ""), shown)
     error = ""
     if request.method == "POST" and request.POST.get("act") == "load":
         try:
@@ -86,8 +87,6 @@ def upload_preview(request: HttpRequest, upload_id: object) -> HttpResponse:
         else:
             live.changed_from_sync(dataset)
             return redirect("datasets:dataset-detail", dataset.dataset_id)
-    mapping = mapping_in(given, look)
-    shown = [uploads.renamed(line, mapping) for line in look.rows]
     context = {
         "upload": upload,
         "look": look,
@@ -103,6 +102,14 @@ def upload_preview(request: HttpRequest, upload_id: object) -> HttpResponse:
         "error": error,
     }
     return render(request, "datasets/upload_preview.html", context, status=422 if error else 200)
+
+
+def _purpose(asked: str, lines: list[readers.Line]) -> str:
+    """Return the purpose that was asked for; when none was, the first that the rows fit."""
+    if asked in Purpose.values:
+        return asked
+    fit = (purpose for purpose in Purpose.values if lines and not uploads.misfit(purpose, lines))
+    return next(fit, str(Purpose.TRAINING))
 
 
 def mapping_in(given: Any, look: uploads.Look) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from apps.core.errors import ConsoleError
+from apps.core.widgets import LongText
 from apps.datasets import cutting, readers, registry, sources
 from apps.datasets.models import Purpose
 
@@ -17,7 +18,7 @@ class RowsField(forms.CharField):
     """Typed or pasted rows; its value is the lines that were read."""
 
     def __init__(self, **options: Any) -> None:
-        widget = forms.Textarea(attrs={"rows": 10, "class": "mono", "spellcheck": "false"})
+        widget = LongText(attrs={"rows": 10, "class": "mono", "spellcheck": "false"})
         super().__init__(widget=widget, strip=False, help_text=ROWS_HELP, **options)
 
 
@@ -99,7 +100,7 @@ class RowForm(forms.Form):
 
     content = forms.CharField(
         label="Row as JSON", strip=False,
-        widget=forms.Textarea(attrs={"rows": 16, "class": "mono", "spellcheck": "false"}),
+        widget=LongText(attrs={"rows": 16, "class": "mono", "spellcheck": "false"}),
     )  # fmt: skip
     was = forms.CharField(widget=forms.HiddenInput, strip=False, required=False)
 

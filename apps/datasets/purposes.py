@@ -1,10 +1,13 @@
 """What rows of each purpose hold, and under which other names real data brings it."""
 
+from itertools import product
 from typing import Any
 
 from pydantic_core import from_json
 
 Columns = tuple[str, ...]
+# What functions score an answer by: a text, IFEval's instructions, BFCL's calls.
+SCORED_BY = ("answer", "expected_answer", "instruction_id_list", "ground_truth")
 # The first set of each purpose is the published one; the others are accepted because much data is written so.
 ACCEPTED: dict[str, tuple[Columns, ...]] = {
     "post-training/messages": (
@@ -13,17 +16,13 @@ ACCEPTED: dict[str, tuple[Columns, ...]] = {
         ("dialog",),
         ("prompt", "chosen", "rejected"),
     ),
-    "eval/question-answer": (
-        ("question", "answer"),
-        ("input_query", "expected_answer"),
-        ("chat_completion_input", "expected_answer"),
-        ("completion_input", "expected_answer"),
+    "eval/question-answer": tuple(
+        product(("question", "input_query", "completion_input", "chat_completion_input"), SCORED_BY)
     ),
-    "eval/messages-answer": (("messages", "answer"), ("chat_completion_input", "expected_answer")),
+    "eval/messages-answer": tuple(product(("messages", "chat_completion_input"), SCORED_BY)),
 }
 MESSAGE_COLUMNS = ("messages", "dialog", "chat_completion_input")
 LOOKED_AT = 20  # rows of a new dataset that are held against its purpose
-ALL_COLUMNS = {column for sets in ACCEPTED.values() for columns in sets for column in columns}
 
 
 def problem(purpose: str, row: dict[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict
-from apps.core.ids import new_id
+from apps.core.ids import new_id, why_unfit
 from apps.datasets import purposes, rows, schemas, sources
 from apps.datasets.cutting import Cutter
 from apps.datasets.models import Addition, Dataset, Row, State
@@ -70,12 +70,8 @@ def _storable(value: dict[str, Any]) -> dict[str, Any]:
 
 def check_name(dataset_id: str | None) -> None:
     """Raise BadRequest for a name nothing could be found by."""
-    if dataset_id is None:
-        return
-    if not dataset_id.strip() or len(dataset_id) > 255:
-        raise BadRequest("dataset_id: must have 1 to 255 characters")
-    if not dataset_id.isprintable() or dataset_id != dataset_id.strip() or "?" in dataset_id or "#" in dataset_id:
-        raise BadRequest("dataset_id: must hold no control characters, '?' or '#', and no blanks at its ends")
+    if dataset_id is not None and (wrong := why_unfit(dataset_id)):
+        raise BadRequest(f"dataset_id: {wrong}")
 
 
 def warning_for(purpose: str, first: list[dict[str, Any]], start: int = 0) -> str:

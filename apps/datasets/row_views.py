@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core.errors import ConsoleError, NotFound
+from apps.core.htmx import is_partial
 from apps.datasets import grid, live, positions, rows
 from apps.datasets.forms import RowForm
 from apps.datasets.models import Dataset, Row
@@ -26,7 +27,7 @@ def row_detail(request: HttpRequest, dataset_id: str, number: int) -> HttpRespon
     """Show a row beside the rows around it; ``?tab=json`` shows its text."""
     dataset = dataset_or_404(dataset_id)
     context = row_context(request, dataset, number)
-    if request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
+    if is_partial(request):
         return render(request, "datasets/_row.html", context)
     query = request.GET.copy()
     if not {"after", "before", "q"} & query.keys():

@@ -10,6 +10,8 @@ PURPOSES: dict[str, tuple[Purpose, ...]] = {
     TRAINING: (Purpose.TRAINING,),
     EVALUATION: (Purpose.QUESTIONS, Purpose.MESSAGES),
 }
+# An evaluation tells which rows it cannot ask or score, and goes on; training would learn from them.
+SPOILT_BY_MISFITS = (TRAINING,)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def of(dataset: Dataset, name: str) -> Use:
         return Use(name, why, "Its page tells how far the job is." if dataset.state == State.LOADING else "")
     if not dataset.row_count:
         return Use(name, "it has no rows", "Add some.")
-    if why := misfit(dataset):
+    if name in SPOILT_BY_MISFITS and (why := misfit(dataset)):
         return Use(name, why, "Mend or delete the rows that the schema names.")
     return Use(name)
 
@@ -71,4 +73,5 @@ def refusal_of_rows(dataset: Dataset) -> str:
 
 def fit_for(found: DatasetQuerySet, name: str) -> DatasetQuerySet:
     """Return those of the datasets that serve this use."""
-    return found.filter(purpose__in=PURPOSES[name], state=State.READY, row_count__gt=0, warning="")
+    fit = found.filter(purpose__in=PURPOSES[name], state=State.READY, row_count__gt=0)
+    return fit.filter(warning="") if name in SPOILT_BY_MISFITS else fit

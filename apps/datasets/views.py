@@ -16,8 +16,9 @@ from apps.accounts.pages import requires
 from apps.core import live as topics
 from apps.core import once
 from apps.core.errors import Conflict, ConsoleError
+from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
-from apps.datasets import exporting, grid, live, registering, registry, rows, schemas, uses
+from apps.datasets import dependants, exporting, grid, live, registering, registry, rows, schemas, uses
 from apps.datasets.forms import AddRowsForm, DatasetForm
 from apps.datasets.models import Addition, Dataset
 from apps.jobs.models import Job
@@ -49,8 +50,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
         "number": number,
         "topic": live.LIST,
     }
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "datasets/_datasets.html" if is_part else "datasets/dataset_list.html", context)
+    return render(request, "datasets/_datasets.html" if is_partial(request) else "datasets/dataset_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -60,7 +60,8 @@ def dataset_new(request: HttpRequest) -> HttpResponse:
     """Register a dataset: rows that were typed, or an address; a file has a page of its own."""
     source = request.GET.get("from", "rows")
     source = source if source in dict(SOURCES) else "rows"
-    form = DatasetForm(request.POST if request.method == "POST" else None, source=source)
+    initial = {"purpose": request.GET.get("purpose", "")}
+    form = DatasetForm(request.POST if request.method == "POST" else None, source=source, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             typed = rows.Source("typed")
@@ -73,7 +74,7 @@ def dataset_new(request: HttpRequest) -> HttpResponse:
             live.changed_from_sync(dataset)
             return redirect("datasets:dataset-detail", dataset.dataset_id)
     into = dataset_or_404(request.GET["into"]) if source == "file" and request.GET.get("into") else None
-    context = {"form": form, "source": source, "sources": SOURCES, "into": into}
+    context = {"form": form, "source": source, "sources": SOURCES, "into": into, "asked_purpose": initial["purpose"]}
     return render(request, "datasets/dataset_form.html", context, status=422 if form.is_bound else 200)
 
 
@@ -97,9 +98,10 @@ def _asked(form: DatasetForm) -> registry.Request:
 def dataset_detail(request: HttpRequest, dataset_id: str) -> HttpResponse:
     """Show a dataset and a page of its rows."""
     dataset = dataset_or_404(dataset_id)
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
     return render(
-        request, "datasets/_rows.html" if is_part else "datasets/dataset_detail.html", detail(request, dataset)
+        request,
+        "datasets/_rows.html" if is_partial(request) else "datasets/dataset_detail.html",
+        detail(request, dataset),
     )
 
 
@@ -192,8 +194,10 @@ def dataset_delete(request: HttpRequest, dataset_id: str) -> HttpResponse:
 
 def what_goes(dataset: Dataset) -> str:
     """Return what a person should know before a dataset is deleted."""
-    goes = f"{dataset.dataset_id} and its {dataset.row_count:,} rows go for good."
-    return goes if dataset.has_rows_source else f"{goes} What they were read from is not touched."
+    rows = "row goes" if dataset.row_count == 1 else "rows go"
+    goes = f"{dataset.dataset_id} and its {dataset.row_count:,} {rows} for good."
+    kept = "" if dataset.has_rows_source else "What they were read from is not touched."
+    return " ".join(filter(None, (goes, kept, dependants.words(dataset.dataset_id))))
 
 
 def dataset_or_404(dataset_id: str) -> Dataset:

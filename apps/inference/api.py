@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 from pydantic_core import to_json
 
+from apps.accounts.auth import caller
 from apps.core import db
 from apps.core.answers import answer, nothing, sse
 from apps.core.errors import BadRequest, ConsoleError, ProviderError
@@ -45,8 +46,7 @@ async def list_models(request: HttpRequest) -> HttpResponse:
 @router.post("/models", response=schemas.Model, operation_id="register_model")
 async def register_model(request: HttpRequest, body: schemas.RegisterModelRequest) -> HttpResponse:
     """Register a model of a provider, under a name of its own when ``provider_model_id`` differs from ``model_id``."""
-    actor = request.principal  # type: ignore[attr-defined]
-    row = await db.write(registry.register, body, actor)
+    row = await db.write(registry.register, body, caller(request))
     chat.forget()
     return answer(row.as_schema())
 
@@ -60,7 +60,7 @@ async def get_model(request: HttpRequest, model_id: str) -> HttpResponse:
 @router.delete("/models/{path:model_id}", operation_id="unregister_model")
 async def unregister_model(request: HttpRequest, model_id: str) -> HttpResponse:
     """Take a model away: delete a registered one, switch off one its provider lists."""
-    await db.write(registry.unregister, model_id, request.principal)  # type: ignore[attr-defined]
+    await db.write(registry.unregister, model_id, caller(request))
     chat.forget()
     return nothing()
 

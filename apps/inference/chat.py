@@ -91,6 +91,11 @@ async def complete(target: Target, body: dict[str, Any]) -> dict[str, Any]:
     return await target.provider.complete({**body, "model": target.name})
 
 
+async def text_completion(target: Target, body: dict[str, Any]) -> dict[str, Any]:
+    """Return how the model goes on with the text of ``body["prompt"]``; raises ProviderError, 404 when it cannot."""
+    return await target.provider.text_completion({**body, "model": target.name})
+
+
 async def embed(target: Target, body: dict[str, Any]) -> dict[str, Any]:
     """Return a vector for each text; raises ProviderError."""
     return await target.provider.embed({**body, "model": target.name})

@@ -102,6 +102,25 @@ async def joined(chunks: AsyncIterator[Chunk]) -> dict[str, Any]:
     return answer.completion
 
 
+async def continued(chunks: AsyncIterator[Chunk]) -> dict[str, Any]:
+    """Return the chunks of a text that was continued as a whole text completion."""
+    told: dict[str, Any] = {}
+    text: list[str] = []
+    finish_reason = "stop"
+    async for chunk in chunks:
+        told |= {key: chunk[key] for key in ("id", "created", "model", "usage") if chunk.get(key)}
+        for choice in (chunk.get("choices") or ())[:1]:
+            text.append(choice.get("text") or "")
+            finish_reason = choice.get("finish_reason") or finish_reason
+    return text_completion("".join(text), finish_reason, told)
+
+
+def text_completion(text: str, finish_reason: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Return a text completion: what follows the prompt, and what else is told of the answer."""
+    choice = {"index": 0, "text": text, "finish_reason": finish_reason, "logprobs": None}
+    return {**told, "object": "text_completion", "choices": [choice]}
+
+
 def _add_piece(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
     function = piece.get("function") or {}
     call = calls.setdefault(

@@ -1,11 +1,12 @@
 """Forms of models: registering one, trying one."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
-from apps.inference import schemas
-from apps.inference.models import ModelType
+from apps.core.widgets import LongText
+from apps.inference import prices, schemas
+from apps.inference.models import Model, ModelType
 from apps.providers.models import Provider
 
 
@@ -37,7 +38,31 @@ class RegisterForm(forms.Form):
         )
 
 
+class PricesForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a million tokens of a model cost."""
+
+    class Meta:
+        model = Model
+        fields: ClassVar = ["input_price", "output_price", "currency"]
+        labels: ClassVar = {"input_price": "A million input tokens", "output_price": "A million output tokens"}
+        help_texts: ClassVar = {"input_price": "Empty: not known.", "output_price": "Empty: not known.", "currency": ""}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in ("input_price", "output_price"):
+            if (price := self.initial.get(name)) is not None:
+                self.initial[name] = prices.plain(price)
+            self.fields[name].widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        if prices.of(self.instance) is None:
+            self.initial["currency"] = prices.usual_currency()
+        self.fields["currency"].widget.attrs |= {"size": "4", "autocapitalize": "characters", "spellcheck": "false"}
+
+    def clean_currency(self) -> str:
+        """Return the currency in capitals."""
+        return str(self.cleaned_data["currency"]).upper()
+
+
 class TryForm(forms.Form):
     """Something to ask a model."""
 
-    prompt = forms.CharField(max_length=8000, widget=forms.Textarea(attrs={"rows": 3}))
+    prompt = forms.CharField(max_length=8000, widget=LongText(attrs={"rows": 3}))

@@ -2,12 +2,17 @@
 
 from typing import Any, ClassVar
 
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.timezone import now
 
 from apps.core.fields import FastJSONField
 from apps.inference import schemas
 from apps.providers.models import Provider
+
+NOT_NEGATIVE = MinValueValidator(0, "A price is 0 or more.")
+CURRENCY = RegexValidator(r"^[A-Z]{3}\Z", "Write the three letters of a currency, as USD or EUR.")
+PER_MILLION = "For a million tokens; empty: not known."
 
 
 class ModelType(models.TextChoices):
@@ -33,6 +38,10 @@ class ModelQuerySet(models.QuerySet["Model"]):
         rows = self.select_related("provider").filter(enabled=True, provider__enabled=True)
         return rows.filter(models.Q(source=Source.REGISTERED) | models.Q(missing_since=None))
 
+    def embedder(self) -> "Model | None":
+        """Return the model that makes vectors when nobody has chosen one; None when none does."""
+        return self.filter(model_type=ModelType.EMBEDDING).order_by("pk").first()
+
 
 class Model(models.Model):
     """A model under the name clients use."""
@@ -44,6 +53,15 @@ class Model(models.Model):
     model_type = models.CharField(max_length=10, choices=ModelType.choices, default=ModelType.LLM)
     metadata = FastJSONField(default=dict, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.REGISTERED, editable=False)
+    input_price = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, validators=[NOT_NEGATIVE], help_text=PER_MILLION
+    )
+    output_price = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, validators=[NOT_NEGATIVE], help_text=PER_MILLION
+    )
+    currency = models.CharField(
+        max_length=3, default="USD", validators=[CURRENCY], help_text="Of both prices, by its three letters."
+    )
     enabled = models.BooleanField(default=True, help_text="A listed model that is not wanted is switched off here.")
     missing_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When its provider stopped listing it."

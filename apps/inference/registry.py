@@ -3,7 +3,7 @@
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict, NotFound
-from apps.inference import schemas
+from apps.inference import prices, schemas
 from apps.inference.models import Model, Source
 from apps.providers.models import Provider
 
@@ -50,6 +50,13 @@ def register(request: schemas.RegisterModelRequest, actor: Principal) -> Model:
         audit.note(actor, "register", "model", identifier, provider=provider.provider_id, name=name)
         return wanted
     return _again(row, wanted, actor)
+
+
+def set_prices(row: Model, actor: Principal) -> None:
+    """Keep the prices a model was given: nothing else of its row, which its provider may change meanwhile."""
+    row.save(update_fields=["input_price", "output_price", "currency", "updated_at"])
+    price = prices.of(row)
+    audit.note(actor, "update", "model", row.identifier, price=price.as_json() if price else None)
 
 
 def unregister(model_id: str, actor: Principal) -> None:

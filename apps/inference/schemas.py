@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 from pydantic_core import to_json
 
 from apps.core.content import InterleavedContent
@@ -158,7 +158,7 @@ class TopPSamplingStrategy(SpecModel):
     """Draw from the likeliest tokens that together reach ``top_p``."""
 
     type: Literal["top_p"] = "top_p"
-    temperature: float | None = Field(default=None, gt=0)
+    temperature: FiniteFloat | None = Field(default=None, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
 
 
@@ -182,7 +182,7 @@ class SamplingParams(SpecModel):
 
     strategy: SamplingStrategy
     max_tokens: int = Field(default=0, ge=0)
-    repetition_penalty: float = Field(default=1.0, gt=0)
+    repetition_penalty: FiniteFloat = Field(default=1.0, gt=0)
     stop: list[str] | None = Field(default=None, max_length=4)
 
 

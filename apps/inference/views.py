@@ -18,9 +18,10 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import may, requires
 from apps.core import live, once
 from apps.core.errors import ConsoleError, NotFound
+from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
-from apps.inference import catalog, chat, pulling, registry
-from apps.inference.forms import RegisterForm, TryForm
+from apps.inference import catalog, chat, prices, pulling, registry
+from apps.inference.forms import PricesForm, RegisterForm, TryForm
 from apps.inference.models import Model, ModelType, Source
 from apps.providers.health import TOPIC
 from apps.providers.models import Provider
@@ -48,8 +49,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
         "topic": TOPIC,
         "can_operate": may(request, "operator"),
     }
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "inference/_models.html" if is_part else "inference/model_list.html", context)
+    return render(request, "inference/_models.html" if is_partial(request) else "inference/model_list.html", context)
 
 
 def _kinds(word: str) -> list[str]:
@@ -127,6 +127,21 @@ def model_enable(request: HttpRequest, identifier: str) -> HttpResponse:
 
 @require_POST
 @requires("operator")
+def model_prices(request: HttpRequest, identifier: str) -> HttpResponse:
+    """Set what a million tokens of a model cost; empty fields take a price away."""
+    row = _row_or_404(identifier)
+    form = PricesForm(request.POST, instance=_row_or_404(identifier))
+    if not form.is_valid():
+        context = _detail(request, row, TryForm()) | {"prices_form": form}
+        return render(request, "inference/model_detail.html", context, status=422)
+    with transaction.atomic():
+        registry.set_prices(form.instance, principal_of(request))
+    messages.success(request, "The prices are kept. They count for what is evaluated from now on.")
+    return redirect("inference:model-detail", identifier)
+
+
+@require_POST
+@requires("operator")
 @once.only
 def weights_pull(request: HttpRequest, name: str) -> HttpResponse:
     """Begin to fetch weights of the catalog, and go to the page that shows how far it is."""
@@ -144,6 +159,8 @@ def _detail(request: HttpRequest, row: Model, form: TryForm) -> dict[str, Any]:
     return {
         "model": row,
         "form": form,
+        "price": prices.of(row),
+        "prices_form": PricesForm(instance=row),
         "try_tokens": TRY_TOKENS,
         "json": row.as_schema().model_dump(mode="json", exclude_none=True),
         "can_operate": may(request, "operator"),
@@ -155,10 +172,9 @@ def _detail(request: HttpRequest, row: Model, form: TryForm) -> dict[str, Any]:
 
 
 def _try(row: Model, prompt: str) -> dict[str, Any]:
-    """Return the answer to a prompt, or the beginning of its vector."""
-    if row.model_type == "embedding":
-        return {"vector": async_to_sync(_embed)(row.identifier, prompt)}
-    return {"answer": async_to_sync(_ask)(row.identifier, prompt)}
+    """Return the answer to a prompt, or its vector in words."""
+    ask = _embed if row.model_type == "embedding" else _ask
+    return {"answer": async_to_sync(ask)(row.identifier, prompt)}
 
 
 async def _ask(identifier: str, prompt: str) -> str:
@@ -168,11 +184,12 @@ async def _ask(identifier: str, prompt: str) -> str:
     return str(answer["choices"][0]["message"].get("content") or "")
 
 
-async def _embed(identifier: str, prompt: str) -> dict[str, Any]:
+async def _embed(identifier: str, prompt: str) -> str:
     target = await chat.find(identifier, "embedding")
     vector = (await chat.embed(target, {"input": [prompt]}))["data"][0]["embedding"]
     length = math.sqrt(sum(number * number for number in vector))
-    return {"size": len(vector), "length": length, "first": vector[:SHOWN_NUMBERS]}
+    first = " ".join(f"{number:.4f}" for number in vector[:SHOWN_NUMBERS])
+    return f"{len(vector)} numbers of length {length:.3f}, beginning {first}"
 
 
 def _words_for_taking_away(row: Model) -> dict[str, str]:

@@ -66,11 +66,16 @@ class Handle:
     def keep(self, checkpoint: dict[str, Any]) -> None:
         """Store from where another attempt goes on, in the transaction of the rows that it speaks of.
 
+        Another place than before is progress: attempts are counted anew from here.
+
         Raises Cancelled, which undoes the transaction, when the job is to stop or another worker has it.
         """
         self.check()
+        changes: dict[str, Any] = {"checkpoint": plain(checkpoint)}
+        if changes["checkpoint"] != plain(self.checkpoint):
+            changes["idle_attempts"] = 1
         with transaction.atomic():
-            if not Job.objects.held(self.lease).update(checkpoint=plain(checkpoint)):
+            if not Job.objects.held(self.lease).update(**changes):
                 self.stop_reason = LOST
                 raise Cancelled(LOST)
         self.checkpoint = checkpoint

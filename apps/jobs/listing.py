@@ -1,6 +1,8 @@
 """The list of jobs: what a filter in the address asks for, and the pages' words for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
 
 from django.db.models import Q
 from django.http import QueryDict
@@ -42,14 +44,7 @@ class Filter:
     @property
     def tabs(self) -> list[tuple[str, str, bool]]:
         """The states: words, address with the rest of the filter kept, and whether it is this one."""
-        return [(words, self._with_status(state), state == self.status) for state, words in STATES.items()]
-
-    def _with_status(self, state: str) -> str:
-        query = QueryDict(self.query, mutable=True)
-        query.pop("status", None)
-        if state:
-            query["status"] = state
-        return "?" + query.urlencode()
+        return tabs_of(STATES, self.status, self.query)
 
     def rows(self) -> JobQuerySet:
         """Return the jobs it leaves; upkeep that goes well is news to those only who ask for it by its kind."""
@@ -78,9 +73,19 @@ def asked(query: QueryDict) -> Filter:
         "queue": queue if queue in QUEUES else "",
         "q": query.get("q", "").strip()[:200],
     }
-    kept = QueryDict(mutable=True)
-    kept.update({name: value for name, value in values.items() if value})
-    return Filter(values["status"], values["kind"], values["queue"], values["q"], kept.urlencode())
+    return Filter(values["status"], values["kind"], values["queue"], values["q"], query_of(values))
+
+
+def query_of(values: Mapping[str, str]) -> str:
+    """Return the part of an address that says these values; empty ones are left out."""
+    return urlencode({name: value for name, value in values.items() if value})
+
+
+def tabs_of(states: Mapping[str, str], status: str, query: str) -> list[tuple[str, str, bool]]:
+    """Return states for the tabs of a list: words, address with the rest of the query kept, whether it is this one."""
+    rest = dict(parse_qsl(query))
+    rest.pop("status", None)
+    return [(words, f"?{query_of({**rest, 'status': state})}", state == status) for state, words in states.items()]
 
 
 def count(rows: JobQuerySet) -> int:

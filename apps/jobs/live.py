@@ -3,6 +3,7 @@
 ``job:<id>`` carries one job's state, progress and log lines; ``jobs`` says that the list changed.
 """
 
+import asyncio
 import time
 from typing import Any
 
@@ -16,7 +17,9 @@ from apps.jobs.models import Job
 
 LIST = "jobs"
 COUNT_S = 1.0
+RECOUNT = "jobs_counted"
 _count = (0.0, 0)
+_recount: asyncio.TimerHandle | None = None
 
 
 def register() -> None:
@@ -68,8 +71,19 @@ async def frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
 
 
 async def _list_frames(topic: str, number: int, event: Event) -> list[dict[str, Any]]:
-    """Return the badge's count; counted at most once a second however many jobs end and people watch."""
-    global _count
+    """Return the badge's count; counted at most once a second however many jobs end and people watch.
+
+    What changes within that second is told when it has passed, else the last change would never be.
+    """
+    global _count, _recount
     if time.monotonic() - _count[0] > COUNT_S:
         _count = (time.monotonic(), await db.read(Job.objects.unanswered_failures().count))
+    elif event.get("event_type") != RECOUNT and _recount is None:
+        _recount = asyncio.get_running_loop().call_later(COUNT_S, _tell_again)
     return [{"k": "state", "v": {"count": _count[1]}}]
+
+
+def _tell_again() -> None:
+    global _recount
+    _recount = None
+    live.tell(LIST, {"event_type": RECOUNT})

@@ -17,7 +17,6 @@ from django.utils.timezone import now
 from apps.core.fields import FastJSONField
 from apps.core.ids import new_id
 from apps.core.process import is_dead
-from apps.jobs import schemas
 
 UPKEEP = "upkeep"  # the kind of jobs nobody asked for: they are due every so often
 QUEUES = {"default": "Default", "eval": "Evaluation", "gpu": "Training"}
@@ -76,6 +75,7 @@ class JobQuerySet(models.QuerySet["Job"]):
                     lease_until=at + timedelta(seconds=LEASE_S),
                     heartbeat_at=at,
                     attempt=F("attempt") + 1,
+                    idle_attempts=F("idle_attempts") + 1,
                     started_at=Coalesce("started_at", at),
                 )
                 if taken:
@@ -84,9 +84,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def beat(self, leases: list[str]) -> int:
         """Prolong these leases; fewer rows than leases were changed when some were lost."""
-        at = now()
-        rows = self.filter(lease_owner__in=leases, status=Status.IN_PROGRESS)
-        return rows.update(heartbeat_at=at, lease_until=at + timedelta(seconds=LEASE_S))
+        beaten = {"heartbeat_at": now(), "lease_until": now() + timedelta(seconds=LEASE_S)}
+        return self.filter(lease_owner__in=leases, status=Status.IN_PROGRESS).update(**beaten)
 
     def end(self, lease: str, status: Status, *, result: Any = None, error: str = "") -> bool:
         """End a job; False when somebody else holds it by now."""
@@ -106,7 +105,7 @@ class JobQuerySet(models.QuerySet["Job"]):
             "error": error,
         }
         if not counts:
-            changes["attempt"] = F("attempt") - 1
+            changes |= {"attempt": F("attempt") - 1, "idle_attempts": F("idle_attempts") - 1}
         return self.held(lease).update(**changes, **_FREE) == 1
 
     def reap(self) -> "list[Job]":
@@ -119,7 +118,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         lost = list(self.filter(Q(lease_until__lt=at) | silent, status=Status.IN_PROGRESS))
         if not lost:
             return []
-        asked, last = Q(cancel_requested=True), Q(attempt__gte=F("max_attempts"))
+        asked, last = Q(cancel_requested=True), Q(idle_attempts__gte=F("max_attempts"))
         held = Q(lease_owner__in=[job.lease_owner for job in lost], status=Status.IN_PROGRESS)
         self.filter(held, Q(lease_until__lt=at) | silent).update(
             status=Case(
@@ -150,6 +149,7 @@ class Job(models.Model):
     is_isolated = models.BooleanField(default=False, help_text="Runs in a child process that can be killed.")
     status = models.CharField(max_length=16, choices=Status, default=Status.SCHEDULED)
     attempt = models.PositiveSmallIntegerField(default=0)
+    idle_attempts = models.PositiveSmallIntegerField(default=0, help_text="Attempts from the last that got on.")
     max_attempts = models.PositiveSmallIntegerField(default=3)
     run_after = models.DateTimeField(default=now)
     worker = models.CharField(max_length=200, blank=True, help_text="Who runs it, or did last.")
@@ -193,6 +193,11 @@ class Job(models.Model):
         return self.status in ACTIVE
 
     @property
+    def last_attempt(self) -> int:
+        """Which attempt is the last one, unless it stores progress: then it has as many again."""
+        return self.attempt + max(0, self.max_attempts - self.idle_attempts)
+
+    @property
     def topic(self) -> str:
         """The live topic of this job."""
         return f"job:{self.job_id}"
@@ -226,10 +231,6 @@ class Job(models.Model):
     def ran_s(self) -> float | None:
         """Seconds since it was begun, until its end; None when it never was."""
         return ((self.completed_at or now()) - self.started_at).total_seconds() if self.started_at else None
-
-    def as_schema(self) -> schemas.Job:
-        """Return the row as the API tells it."""
-        return schemas.Job(job_id=self.job_id, status=self.status)  # type: ignore[arg-type]
 
 
 class JobLine(models.Model):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.module_loading import import_string
 from django.utils.timezone import now
 
 from apps.core import db
@@ -29,7 +30,8 @@ async def look() -> None:
 def ask_for_due() -> list[Job]:
     """Enqueue what is due and return it. Of several workers that look at once, one does: the row is its word.
 
-    Work that is new here is due when its time has passed once; work whose last job has not ended is not due.
+    Work that is new here is due when its time has passed once; work whose last job has not ended is not due, nor is
+    work that says it has nothing to do.
     """
     known = set(Periodic.objects.values_list("work", flat=True))
     fresh = [Periodic(work=work, last_at=now()) for work in settings.PERIODIC if work not in known]
@@ -39,7 +41,15 @@ def ask_for_due() -> list[Job]:
 
 def _is_anything_due() -> bool:
     last = dict(Periodic.objects.values_list("work", "last_at"))
-    return any(work not in last or last[work] <= _due(every_s) for work, (_, every_s) in settings.PERIODIC.items())
+    return any(
+        work not in last or (last[work] <= _due(every_s) and _has_to_do(*needed))
+        for work, (_, every_s, *needed) in settings.PERIODIC.items()
+    )
+
+
+def _has_to_do(needed: str = "") -> bool:
+    """Return whether work that names what tells so has anything to do; other work always has."""
+    return not needed or import_string(needed)()
 
 
 def _due(every_s: float) -> datetime:
@@ -47,12 +57,12 @@ def _due(every_s: float) -> datetime:
 
 
 def _ask_for(work: str) -> Job | None:
-    title, every_s = settings.PERIODIC[work]
+    title, every_s, *needed = settings.PERIODIC[work]
     unended = Job.objects.filter(work=OuterRef("work"), status__in=ACTIVE)
     due = Periodic.objects.filter(~Exists(unended), work=work, last_at__lte=_due(every_s))
     try:
         with transaction.atomic():
-            if not due.update(last_at=now()):
+            if not _has_to_do(*needed) or not due.update(last_at=now()):
                 return None
             _forget_old(work)
             return runner.enqueue(work, {}, kind=UPKEEP, title=title, actor=None)

@@ -101,7 +101,10 @@ def retry(jobs: JobQuerySet, actor: Principal) -> list[Job]:
     A job that ended never changes: the new one refers to it.
     """
     with transaction.atomic():
-        old = list(jobs.filter(status__in=(Status.FAILED, Status.CANCELLED), retries=None).order_by("id")[:AT_ONCE])
+        ended = jobs.filter(status__in=(Status.FAILED, Status.CANCELLED), retries=None).order_by("id")
+        held = list(ended.select_for_update(of=("self",))[:AT_ONCE])  # whoever wants the same now waits
+        again = set(Job.objects.filter(retry_of__in=held).values_list("retry_of", flat=True))  # who was quicker
+        old = [job for job in held if job.pk not in again]
         for queue in {job.queue for job in old}:
             _make_room(queue, sum(job.queue == queue for job in old))
         made = Job.objects.bulk_create([_again(job, actor) for job in old])

@@ -15,6 +15,7 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core import live, once
 from apps.core.errors import ConsoleError
+from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
 from apps.jobs import listing, runner
 from apps.jobs.live import LIST, must_poll
@@ -46,8 +47,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "topic": LIST,
         "here": request.GET.urlencode(),
     }
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "jobs/_jobs.html" if is_part else "jobs/job_list.html", context)
+    return render(request, "jobs/_jobs.html" if is_partial(request) else "jobs/job_list.html", context)
 
 
 @require_GET
@@ -66,8 +66,7 @@ def job_detail(request: HttpRequest, job_id: str) -> HttpResponse:
         "can_operate": _may(request),
         "number": number,
     }
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "jobs/_job.html" if is_part else "jobs/job_detail.html", context)
+    return render(request, "jobs/_job.html" if is_partial(request) else "jobs/job_detail.html", context)
 
 
 @require_GET
@@ -138,8 +137,7 @@ def worker_list(request: HttpRequest) -> HttpResponse:
         "waiting": [(QUEUES[name], name, number) for name, number in waiting.items()],
         "can_operate": _may(request),
     }
-    is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, "jobs/_workers.html" if is_part else "jobs/worker_list.html", context)
+    return render(request, "jobs/_workers.html" if is_partial(request) else "jobs/worker_list.html", context)
 
 
 @require_POST

@@ -226,13 +226,14 @@ class JobWorker:
         words = carrying.reason(error)
         if not isinstance(error, carrying.ChildFailed) and not carrying.is_hopeless(error):
             handle.log("".join(traceback.format_exception(error, limit=-4)), "error")
-        if carrying.is_hopeless(error) or job.attempt >= job.max_attempts:
-            handle.log(f"Attempt {job.attempt} of {job.max_attempts} failed: {words}", "error")
+        job = await db.read(Job.objects.get, pk=job.pk)  # it may have stored progress
+        if carrying.is_hopeless(error) or job.attempt >= job.last_attempt:
+            handle.log(f"Attempt {job.attempt} of {job.last_attempt} failed: {words}", "error")
             await db.write(Job.objects.end, handle.lease, Status.FAILED, error=words)
             log.warning("job %s (%s) failed: %s", job.job_id, job.title, words)
             return
-        wait_s = min(2**job.attempt, LONGEST_WAIT_S)
-        handle.log(f"Attempt {job.attempt} of {job.max_attempts} failed: {words} Next in {wait_s} s.", "warning")
+        wait_s = min(2**job.idle_attempts, LONGEST_WAIT_S)
+        handle.log(f"Attempt {job.attempt} of {job.last_attempt} failed: {words} Next in {wait_s} s.", "warning")
         await db.write(Job.objects.give_back, handle.lease, wait_s=wait_s, error=words)
 
     # Keeping

@@ -48,6 +48,10 @@ STATES = {
     "active": ("ok", "circle-check", "Active"),
     "expired": ("off", "clock", "Expired"),
     "revoked": ("off", "circle-slash", "Revoked"),
+    "no judge": ("wait", "triangle-alert", "No judge"),
+    "judge away": ("err", "circle-x", "Judge unreachable"),
+    "errors lately": ("wait", "triangle-alert", "Errors lately"),
+    "never used": ("off", "minus", "Never used"),
 }
 # The levels of messages: tone and icon; static/console.js has the same table.
 LEVELS = {"error": ("err", "circle-x"), "warning": ("wait", "triangle-alert"), "success": ("ok", "circle-check")}
@@ -99,6 +103,29 @@ def duration(value: object) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def roughly(value: object) -> str:
+    """Return an estimate of seconds as people say it: 8 s, 50 s, 4 min, 2 h 10 min."""
+    if not isinstance(value, int | float):
+        return UNKNOWN
+    if value < 60:
+        return f"{max(1, round(value))} s"
+    minutes = round(value / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def pace(rate: object, unit: str) -> str:
+    """Return how many a second, or a minute where that says more: 340 rows/s, 2.5 rows/s, 21 rows/min."""
+    if not isinstance(rate, int | float):
+        return UNKNOWN
+    if unit == "B":
+        return f"{size(rate)}/s"
+    if rate < 1:
+        return f"{rate * 60:.2g} {unit}/min"
+    return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.1f} {unit}/s"
 
 
 @register.filter
@@ -218,14 +245,13 @@ def field(bound: BoundField, **attributes: Any) -> dict[str, Any]:
     kind = _kind_of(widget)
     attrs: dict[str, Any] = {name.replace("_", "-"): value for name, value in attributes.items()}
     attrs |= {"class": _css_of(widget, kind), "data-ui": f"field-{bound.name}"}
-    described = [
-        f"{bound.id_for_label}-{part}" for part, there in (("e", bound.errors), ("h", bound.help_text)) if there
-    ]
+    described = [f"{bound.auto_id}-{part}" for part, there in (("e", bound.errors), ("h", bound.help_text)) if there]
     if described:
         attrs["aria-describedby"] = " ".join(described)
     if bound.errors:
         attrs["aria-invalid"] = "true"
-    return {"field": bound, "kind": kind, "control": bound.as_widget(attrs={k: v for k, v in attrs.items() if v})}
+    control = bound.as_widget(attrs={k: v for k, v in attrs.items() if v})
+    return {"field": bound, "kind": kind, "control": control, "described": " ".join(described)}
 
 
 def _kind_of(widget: object) -> str:

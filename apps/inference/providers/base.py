@@ -14,6 +14,7 @@ class InferenceProvider(Protocol):
     """
 
     Config: type[Config]
+    at_once: int | None  # answers it works on at the same time; None when that is its own affair
 
     def __init__(self, provider_id: str, config: Any) -> None: ...
 
@@ -23,6 +24,10 @@ class InferenceProvider(Protocol):
 
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the whole answer at once."""
+        ...
+
+    async def text_completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return how the text of ``body["prompt"]`` goes on, whole: OpenAI's text completion. 404 when it cannot."""
         ...
 
     async def embed(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from apps.core.errors import BadRequest, ProviderError
 from apps.inference import catalog
-from apps.inference.completions import Chunk, joined
+from apps.inference.completions import Chunk, continued, joined
 from apps.inference.providers import tool_calls
 from apps.inference.providers.llama_cpp_server import Load, ModelServer
 from apps.inference.providers.wire import Unreachable
@@ -38,6 +38,7 @@ class LlamaCpp:
     def __init__(self, provider_id: str, config: LlamaCppConfig) -> None:
         self.provider_id = provider_id
         self.config = config
+        self.at_once: int | None = config.slots
         self._servers: dict[Path, ModelServer] = {}
         self._router = tool_calls.Router(self._vectors)
 
@@ -53,6 +54,11 @@ class LlamaCpp:
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the whole answer; raises ProviderError."""
         return await joined(self.chat(body))
+
+    async def text_completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return how a text goes on; raises ProviderError."""
+        model = self._find(body["model"], "llm")
+        return await continued(self._stream(_suited(body, model.metadata), "/completions"))
 
     async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a vector for each text; raises BadRequest for tokens, which are another model's."""
@@ -82,12 +88,12 @@ class LlamaCpp:
         for server in self._servers.values():
             await server.close()
 
-    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
+    async def _stream(self, body: dict[str, Any], path: str = "/chat/completions") -> AsyncGenerator[Chunk]:
         server = self._server(self._find(body["model"], "llm"))
         streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
         for is_second_try in (False, True):
             async with server.in_use(anew=is_second_try) as wire:
-                chunks = wire.stream("/chat/completions", streamed)
+                chunks = wire.stream(path, streamed)
                 try:
                     async with aclosing(chunks):
                         async for chunk in chunks:

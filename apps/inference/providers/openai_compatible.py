@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from pydantic import Field, SecretStr, field_validator
 
-from apps.core.errors import ProviderError
+from apps.core.errors import ProviderError, ProviderFailed
 from apps.inference.completions import Chunk
 from apps.inference.providers.wire import Wire
 from apps.inference.sampling import refuse_grammar
@@ -61,6 +61,7 @@ class OpenAICompatible:
     def __init__(self, provider_id: str, config: OpenAIConfig) -> None:
         self.provider_id = provider_id
         self.config = config
+        self.at_once: int | None = None
         self._wire = Wire(
             f"Provider '{provider_id}'",
             config.base_url,
@@ -78,11 +79,14 @@ class OpenAICompatible:
         return self._wire.stream("/chat/completions", streamed)
 
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the server's answer; raises ProviderError."""
+        """Return the server's answer, which holds a message; raises ProviderError."""
         answer = await self._wire.post("/chat/completions", {**self._suited(body), "stream": False})
-        if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
-            raise ProviderError(f"Provider '{self.provider_id}' answered without choices.")
-        return answer
+        return self._with_choice(answer, "message", dict)
+
+    async def text_completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the server's text completion, which holds a text; raises ProviderError, 404 when it serves none."""
+        answer = await self._wire.post("/completions", {**self._known(body), "stream": False})
+        return self._with_choice(answer, "text", str)
 
     async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the server's vectors; raises ProviderError."""
@@ -109,12 +113,22 @@ class OpenAICompatible:
         """Close the connections of this loop."""
         await self._wire.close()
 
+    def _with_choice(self, answer: Any, part: str, kind: type) -> dict[str, Any]:
+        """Return the answer when its first choice holds what was asked for; raises ProviderFailed."""
+        whole: dict[str, Any] = answer if isinstance(answer, dict) else {}
+        choices = whole.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict) or not isinstance(first.get(part), kind):
+            raise ProviderFailed(f"Provider '{self.provider_id}' answered without choices that hold a {part}.")
+        return whole
+
+    def _known(self, body: dict[str, Any]) -> dict[str, Any]:
+        unknown = () if self._takes_extra else EXTRA_PARAMETERS
+        return {name: value for name, value in body.items() if name not in unknown}
+
     def _suited(self, body: dict[str, Any]) -> dict[str, Any]:
         refuse_grammar(body, self.provider_id)
-        suited = dict(body)
-        if not self._takes_extra:
-            for name in EXTRA_PARAMETERS:
-                suited.pop(name, None)
+        suited = self._known(body)
         if self._limit_name:
             for name in ("max_tokens", "max_completion_tokens"):
                 limit = suited.pop(name, None)

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from apps.core.content import text_of
 from apps.core.errors import ProviderError
-from apps.inference.completions import Answer, Chunk, count, joined, last_question, new_call_id
+from apps.inference.completions import Answer, Chunk, count, joined, last_question, new_call_id, text_completion
 from apps.inference.sampling import refuse_grammar
 from apps.providers.types import Config
 
@@ -64,6 +64,7 @@ class Scripted:
     def __init__(self, provider_id: str, config: ScriptedConfig) -> None:
         self.provider_id = provider_id
         self.config = config
+        self.at_once: int | None = None
 
     async def chat(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
         """Yield the line whose turn it is, word by word; raises ProviderError where the script says so."""
@@ -89,6 +90,12 @@ class Scripted:
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the line as one answer."""
         return await joined(self.chat(body))
+
+    async def text_completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the first line of the script, or the prompt once more, as what follows the prompt."""
+        told = await self.complete({**body, "messages": [{"role": "user", "content": body["prompt"]}]})
+        [choice] = told.pop("choices")
+        return text_completion(choice["message"]["content"] or "", choice["finish_reason"], told)
 
     async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a vector for each text: the same text has the same vector, everywhere."""

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic_core import from_json, to_json
 
-from apps.core.errors import ProviderError
+from apps.core.errors import ProviderError, ProviderFailed
 from apps.core.redaction import HIDDEN
 from apps.inference.completions import Chunk
 
@@ -21,6 +21,7 @@ NO_KEY = (
 )
 TEXT_LIMIT = 600
 READ_OUT_S = 0.5
+LACKING = (404, 405, 501)  # how servers say that they have no such model, or do not serve a path
 
 
 class Unreachable(ProviderError):
@@ -152,7 +153,7 @@ class Wire:
         error = frame.get("error")
         if error:
             text = error.get("message") if isinstance(error, dict) else error
-            raise ProviderError(f"{self.name} failed in the middle of its answer: {self._clean(str(text))}")
+            raise ProviderFailed(f"{self.name} failed in the middle of its answer: {self._clean(str(text))}")
         return frame
 
     def _refused(self, status: int, response: Any) -> ProviderError:
@@ -164,15 +165,16 @@ class Wire:
             return ProviderError(
                 f"{self.name} refuses the key it is given ({status}). Enter a valid one in its settings."
             )
-        if status == 404:
-            return ProviderError(f"{self.name} answers 404: {text or 'it has no such model or path'}", status=404)
+        if status in LACKING:
+            return ProviderError(f"{self.name} answers {status}: {text or 'it has no such model or path'}", status=404)
         if status == 429:
             wait = response.headers.get("retry-after")
             headers = {"Retry-After": wait} if wait else {}
             return ProviderError(f"{self.name} is asked too often: {text}", status=429, headers=headers)
         if status < 500:
             return ProviderError(f"{self.name} refuses the request: {text or status}", status=400)
-        return ProviderError(f"{self.name} failed ({status}): {text or 'it does not say why'}")
+        kind = ProviderFailed if status == 500 else ProviderError  # other codes are of whoever stands before it
+        return kind(f"{self.name} failed ({status}): {text or 'it does not say why'}")
 
     def _unreachable(self, reason: str) -> Unreachable:
         where = self._socket or self.base_url
