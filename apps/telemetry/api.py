@@ -11,10 +11,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 
-from apps.accounts.auth import viewer
+from apps.accounts.auth import caller, viewer
 from apps.core import db
 from apps.core.answers import answer, nothing
-from apps.telemetry import exporting, query, schemas, series, trees
+from apps.telemetry import exporting, query, schemas, trees
+from apps.telemetry.metrics import series
 
 router = Router(tags=["Telemetry"])
 JSON = "application/json"
@@ -64,7 +65,7 @@ async def query_spans(request: HttpRequest, body: schemas.QuerySpansRequest) -> 
 @router.post("/telemetry/spans/export")
 async def save_spans_to_dataset(request: HttpRequest, body: schemas.SaveSpansToDatasetRequest) -> HttpResponse:
     """Append spans, chosen as ``query_spans`` does, to a dataset: one row for each, one column for each attribute."""
-    await exporting.export(body, request.principal)  # type: ignore[attr-defined]
+    await exporting.export(body, caller(request))
     return nothing()
 
 

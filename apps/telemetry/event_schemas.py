@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, FiniteFloat
 
 from apps.core.spec import SpecModel
-from apps.telemetry.otlp import TEN_YEARS_S
+from apps.telemetry.otlp.translate import TEN_YEARS_S
 from apps.telemetry.records import MAX_INT
 from apps.telemetry.schemas import SpanStatus
 

@@ -7,7 +7,7 @@ from django.db import connection
 
 from apps.core import db
 from apps.core.errors import BadRequest, TooLarge
-from apps.telemetry import ingest, otlp, otlp_values, points, store
+from apps.telemetry import ingest, store
 from apps.telemetry.event_schemas import (
     LogEventRequest,
     MetricEvent,
@@ -17,9 +17,12 @@ from apps.telemetry.event_schemas import (
     UnstructuredLogEvent,
     nanoseconds,
 )
+from apps.telemetry.metrics import points
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.models import NAME, Span, Trace
+from apps.telemetry.otlp import translate as otlp
+from apps.telemetry.otlp import values as otlp_values
 from apps.telemetry.own import TTL
-from apps.telemetry.points import Point
 from apps.telemetry.records import Json, SpanRecord
 from apps.telemetry.windows import SECOND_NS
 

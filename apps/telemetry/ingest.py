@@ -16,11 +16,14 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from apps.core import db
 from apps.core.errors import ConsoleError
-from apps.telemetry import live, otlp, otlp_http, points, store, totals
+from apps.telemetry import live, store
 from apps.telemetry.bulk import chunked
-from apps.telemetry.otlp import Refused
+from apps.telemetry.metrics import points, totals
+from apps.telemetry.metrics.totals import Sample
+from apps.telemetry.otlp import http as otlp_http
+from apps.telemetry.otlp import translate as otlp
+from apps.telemetry.otlp.translate import Refused
 from apps.telemetry.records import SpanRecord
-from apps.telemetry.totals import Sample
 
 log = logging.getLogger(__name__)
 PIECE = 500  # spans or running totals of one write: a turn that writes meanwhile waits for no more than that

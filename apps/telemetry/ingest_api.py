@@ -8,9 +8,10 @@ from ninja import Router
 
 from apps.core.answers import nothing
 from apps.core.errors import ConsoleError
-from apps.telemetry import events, ingest, otlp_http
+from apps.telemetry import events, ingest
 from apps.telemetry.event_schemas import LogEventRequest
-from apps.telemetry.otlp import Refused
+from apps.telemetry.otlp import http as otlp_http
+from apps.telemetry.otlp.translate import Refused
 
 router = Router(tags=["Telemetry"])
 BODY: dict[str, Any] = {

@@ -8,8 +8,8 @@ from typing import Any
 
 from apps.core import db, live
 from apps.core.live import Event, Topic
-from apps.telemetry import structure
 from apps.telemetry.store import Saved
+from apps.telemetry.traces import structure
 
 LIST = "traces"
 TOLD = 200  # changed traces one event names

@@ -24,6 +24,7 @@ class Kind(models.TextChoices):
     TOOL = "tool", "Tool"
     SHIELD = "shield", "Shield"
     RETRIEVAL = "rag", "Retrieval"
+    EVALUATION = "eval", "Evaluation"
     OTHER = "io", "Other"
 
 

@@ -100,6 +100,7 @@ NAMES = {
     "inference": Kind.INFERENCE,
     "tool_execution": Kind.TOOL,
     "run_shields": Kind.SHIELD,
+    "evaluate_row": Kind.EVALUATION,
 }
 OPERATIONS = {  # gen_ai.operation.name
     "chat": Kind.INFERENCE,
@@ -118,6 +119,7 @@ FOREIGN = {  # openinference.span.kind and traceloop.span.kind, in lower case
     "retriever": Kind.RETRIEVAL,
     "reranker": Kind.RETRIEVAL,
     "guardrail": Kind.SHIELD,
+    "evaluator": Kind.EVALUATION,
     "agent": Kind.TURN,
     "workflow": Kind.TURN,
 }
@@ -129,6 +131,8 @@ def _kind(name: str, attributes: Json) -> str:
         return Kind.RETRIEVAL if attributes.get("tool_name") in RETRIEVING else NAMES[name]
     if name.startswith("run_shield_"):
         return Kind.SHIELD
+    if "scoring_fn_id" in attributes:
+        return Kind.EVALUATION
     operation = attributes.get("gen_ai.operation.name")
     if isinstance(operation, str) and operation in OPERATIONS:
         return Kind.RETRIEVAL if attributes.get("gen_ai.tool.name") in RETRIEVING else OPERATIONS[operation]

@@ -14,9 +14,11 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from apps.telemetry import lineage, live, measures, points, store
+from apps.telemetry import live, store
+from apps.telemetry.metrics import measures, points
 from apps.telemetry.own import record_of
 from apps.telemetry.records import SpanRecord
+from apps.telemetry.traces import lineage
 
 log = logging.getLogger(__name__)
 EVERY_S = 0.4  # how long a span waits for others

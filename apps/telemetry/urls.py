@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from apps.telemetry import keep_views, list_views, metric_views, trace_export, trace_views
+from apps.telemetry.metrics import views as metric_views
+from apps.telemetry.traces import export as trace_export
+from apps.telemetry.traces import keep_views, list_views
+from apps.telemetry.traces import views as trace_views
 
 app_name = "telemetry"
 urlpatterns = [

@@ -1,7 +1,7 @@
 """One span as its pane shows it: state and error first, facts, what went in and came out, the rest as recorded."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,10 +11,10 @@ from pydantic_core import to_json
 
 from apps.agents.steps import STOPPED, State
 from apps.agents.values import Shown, cut
-from apps.telemetry import span_bodies
 from apps.telemetry.models import Kind, Span, Status, Trace
-from apps.telemetry.naming import Naming, label_of
-from apps.telemetry.span_bodies import Body
+from apps.telemetry.traces import span_bodies
+from apps.telemetry.traces.naming import Naming, label_of
+from apps.telemetry.traces.span_bodies import Body
 from apps.telemetry.windows import time_of
 
 OK = State("ok", "circle-check", "OK")
@@ -23,7 +23,7 @@ RUNNING = State("run", "loader-circle", "Running")
 UNFINISHED = State("off", "circle-dashed", "Unfinished")
 ICONS = {
     Kind.TURN: "messages-square", Kind.INFERENCE: "cpu", Kind.TOOL: "wrench", Kind.SHIELD: "shield",
-    Kind.RETRIEVAL: "book-open", Kind.OTHER: "braces",
+    Kind.RETRIEVAL: "book-open", Kind.EVALUATION: "ruler", Kind.OTHER: "braces",
 }  # fmt: skip
 SKEW_NS = 1_000_000  # a child this much before its parent was timed by another clock
 ID = re.compile("[0-9a-f]{32}")
@@ -172,8 +172,9 @@ class SpanView:
             ("First token", _seconds(told.get("time_to_first_token_s"))),
             ("Stopped by", "request" if told.get("stopped") is True else _words(told.get("stop_reason"))),
             ("Waited", _seconds(told.get("waited_s"))),
+            *_scores(told),
         ]
-        return [(name, str(value)) for name, value in found if value]
+        return [(name, str(value)) for name, value in found if value not in (None, "")]
 
     @property
     def step_url(self) -> str:
@@ -250,6 +251,15 @@ def _whole(value: Any) -> int:
 
 def _words(value: Any) -> str:
     return str(value or "").replace("_", " ")
+
+
+def _scores(told: Json) -> Iterator[tuple[str, Any]]:
+    """Yield what an evaluated row, or one scoring function, came to."""
+    for name, value in told.items():
+        if name == "score":
+            yield "Score", value
+        elif name.startswith(("score.", "score_error.")):
+            yield name.partition(".")[2], value
 
 
 def _seconds(value: Any) -> str:

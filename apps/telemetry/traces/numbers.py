@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from apps.telemetry import windows
 from apps.telemetry.models import Status, Trace
-from apps.telemetry.trace_list import EXACT, Asked
+from apps.telemetry.traces.listing import EXACT, Asked
 from apps.telemetry.windows import SECOND_NS
 
 BARS = 60

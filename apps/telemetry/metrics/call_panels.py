@@ -10,12 +10,12 @@ from typing import Any
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When, Window
 from django.db.models.functions import RowNumber
 
-from apps.telemetry.measures import FIRST_TOKEN
+from apps.telemetry.metrics.measures import FIRST_TOKEN
+from apps.telemetry.metrics.panels import Buckets, Panel, line
+from apps.telemetry.metrics.turn_panels import bucket_of, percentiles, sample
 from apps.telemetry.models import AttributeKey, Kind, Span, SpanAttribute, Status
-from apps.telemetry.panels import Buckets, Panel, line
 from apps.telemetry.records import TOKENS
-from apps.telemetry.trace_list import Asked
-from apps.telemetry.turn_panels import bucket_of, percentiles, sample
+from apps.telemetry.traces.listing import Asked
 from apps.telemetry.windows import SECOND_NS
 
 TOOL, FOREIGN_TOOL, VIOLATION = "tool_name", "gen_ai.tool.name", "violation_level"

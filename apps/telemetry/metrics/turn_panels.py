@@ -11,9 +11,9 @@ from typing import Any
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 
+from apps.telemetry.metrics.panels import Buckets, Line, Panel, line
 from apps.telemetry.models import Kind, Status, Trace
-from apps.telemetry.panels import Buckets, Line, Panel, line
-from apps.telemetry.trace_list import Asked
+from apps.telemetry.traces.listing import Asked
 from apps.telemetry.windows import SECOND_NS
 
 TURNS, RUNS, FAILED = "kind:turn -name:resume_agent_turn", "kind:turn status:ok", "kind:turn status:error"

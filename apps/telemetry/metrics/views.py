@@ -14,12 +14,13 @@ from apps.accounts.pages import requires
 from apps.core.csv_lines import csv_lines
 from apps.core.errors import BadRequest
 from apps.jobs.live import LIST as JOBS
-from apps.telemetry import dashboard, explorer, series, windows
-from apps.telemetry.dashboard import Wanted
-from apps.telemetry.explorer import Answer, Question, Row
+from apps.telemetry import windows
 from apps.telemetry.live import LIST as TRACES
+from apps.telemetry.metrics import dashboard, explorer, series
+from apps.telemetry.metrics.dashboard import Wanted
+from apps.telemetry.metrics.explorer import Answer, Question, Row
+from apps.telemetry.metrics.panels import Buckets, Panel
 from apps.telemetry.models import Kind, MetricSeries, Trace
-from apps.telemetry.panels import Buckets, Panel
 from apps.telemetry.windows import SECOND_NS
 
 COUNTED = (Kind.TURN, Kind.INFERENCE, Kind.TOOL)

@@ -21,21 +21,14 @@ from apps.core.errors import BadRequest
 from apps.core.numbers import whole
 from apps.jobs import runner
 from apps.jobs.handle import Handle
-from apps.telemetry import (
-    filter_words,
-    filters,
-    live,
-    retention,
-    sample,
-    store,
-    trace_export,
-    trace_list,
-    trace_pages,
-    windows,
-)
+from apps.telemetry import live, retention, store, windows
 from apps.telemetry.models import Kind, Trace
-from apps.telemetry.trace_list import Asked
-from apps.telemetry.trace_numbers import numbers_of
+from apps.telemetry.traces import export as trace_export
+from apps.telemetry.traces import filter_words, filters, sample
+from apps.telemetry.traces import listing as trace_list
+from apps.telemetry.traces import pages as trace_pages
+from apps.telemetry.traces.listing import Asked
+from apps.telemetry.traces.numbers import numbers_of
 
 SEGMENTS = (("Work", trace_list.USUAL), ("All", ""), ("Turns", "kind:turn"), ("Errors", "status:error"))
 # Fields of the form that writes a filter: name, label, how it is written, example.
@@ -47,7 +40,7 @@ FIELDS = (
     ("duration", "Longer than", ">", "2s"),
     ("tokens", "More tokens than", ">", "2000"),
 )
-DELETE = "apps.telemetry.list_views.run_delete"
+DELETE = "apps.telemetry.traces.list_views.run_delete"
 AT_ONCE = 200  # traces that are deleted while somebody waits
 
 

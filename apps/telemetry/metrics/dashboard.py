@@ -11,12 +11,14 @@ from django.urls import reverse
 from apps.agents.models import Agent
 from apps.jobs import listing, runner
 from apps.jobs.models import Status as JobStatus
-from apps.telemetry import call_panels, filters, series, turn_panels, windows
-from apps.telemetry.call_panels import VIOLATION, Tool
-from apps.telemetry.measures import FIRST_TOKEN
+from apps.telemetry import windows
+from apps.telemetry.metrics import call_panels, series, turn_panels
+from apps.telemetry.metrics.call_panels import VIOLATION, Tool
+from apps.telemetry.metrics.measures import FIRST_TOKEN
+from apps.telemetry.metrics.panels import Buckets, Link, Panel, line
 from apps.telemetry.models import Trace
-from apps.telemetry.panels import Buckets, Link, Panel, line
-from apps.telemetry.trace_list import Asked
+from apps.telemetry.traces import filters
+from apps.telemetry.traces.listing import Asked
 from apps.telemetry.windows import SECOND_NS, Window
 
 OUTCOMES = {

@@ -9,8 +9,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from apps.core.errors import BadRequest
-from apps.telemetry import otlp_values
-from apps.telemetry.otlp_values import DataPoint, Style
+from apps.telemetry.otlp import values as otlp_values
+from apps.telemetry.otlp.values import DataPoint, Style
 from apps.telemetry.records import Json, SpanRecord
 
 STATUS = {0: "ok", 1: "ok", 2: "error"}

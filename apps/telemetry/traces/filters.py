@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from django.db.models import BigIntegerField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from apps.telemetry.filter_words import EXAMPLES, SYNONYMS, WORDS, Refused, Wanted, attribute, listed, says
 from apps.telemetry.models import Trace
+from apps.telemetry.traces.filter_words import EXAMPLES, SYNONYMS, WORDS, Refused, Wanted, attribute, listed, says
 
 MOST_CHARS, MOST_TERMS = 2_000, 20
 PIECE = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*"?)+')

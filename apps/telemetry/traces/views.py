@@ -18,12 +18,12 @@ from apps.agents.steps import COMPLETED, STOPPED, WAITING, State
 from apps.agents.steps import FAILED as TURN_FAILED
 from apps.core import live as topics
 from apps.core.numbers import whole
-from apps.telemetry import outline, span_bodies, span_view, structure
-from apps.telemetry.lineage import lineage_of, traces_of_turn
 from apps.telemetry.models import Kind, Span, SpanAttribute, Status, Trace
-from apps.telemetry.naming import Naming, names_of
 from apps.telemetry.records import MAX_INT
-from apps.telemetry.span_view import RUNNING, UNFINISHED, SpanView
+from apps.telemetry.traces import outline, span_bodies, span_view, structure
+from apps.telemetry.traces.lineage import lineage_of, traces_of_turn
+from apps.telemetry.traces.naming import Naming, names_of
+from apps.telemetry.traces.span_view import RUNNING, UNFINISHED, SpanView
 from apps.telemetry.windows import time_of
 
 TABS = {"io": "Input / Output", "attributes": "Attributes", "events": "Events", "raw": "Raw"}

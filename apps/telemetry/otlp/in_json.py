@@ -14,8 +14,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from apps.core.errors import BadRequest
-from apps.telemetry import otlp_values
-from apps.telemetry.otlp_values import DataPoint, Style
+from apps.telemetry.otlp import values as otlp_values
+from apps.telemetry.otlp.values import DataPoint, Style
 from apps.telemetry.records import Json, SpanRecord
 
 HUMP = re.compile(r"([A-Z])")

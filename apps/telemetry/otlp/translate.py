@@ -9,12 +9,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from apps.core.errors import TooLarge
-from apps.telemetry import otlp_json, otlp_protobuf, otlp_values
+from apps.telemetry.metrics.totals import Sample
 from apps.telemetry.models import NAME
-from apps.telemetry.otlp_values import DataPoint, Style
+from apps.telemetry.otlp import in_json as otlp_json
+from apps.telemetry.otlp import in_protobuf as otlp_protobuf
+from apps.telemetry.otlp import values as otlp_values
+from apps.telemetry.otlp.values import DataPoint, Style
 from apps.telemetry.own import TTL
 from apps.telemetry.records import MAX_INT, Json, SpanRecord, digest
-from apps.telemetry.totals import Sample
 
 MAX_ITEMS = 20_000  # spans or data points of one request
 MAX_ATTRIBUTES = 512

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.core.paginator import Paginator
 
 from apps.telemetry.models import Span, Trace
-from apps.telemetry.span_view import length
+from apps.telemetry.traces.span_view import length
 
 PAGE = 500
 

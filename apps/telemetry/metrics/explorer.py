@@ -7,11 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from apps.core.errors import BadRequest
-from apps.telemetry import filters, series, windows
+from apps.telemetry import windows
+from apps.telemetry.metrics import series
+from apps.telemetry.metrics.panels import Buckets, Line, Panel, line
+from apps.telemetry.metrics.series import Series
 from apps.telemetry.models import MetricPoint
-from apps.telemetry.panels import Buckets, Line, Panel, line
 from apps.telemetry.schemas import MetricLabelMatcher
-from apps.telemetry.series import Series
+from apps.telemetry.traces import filters
 from apps.telemetry.windows import SECOND_NS, Window
 
 DRAWN = 12  # lines that can be told apart; the largest are drawn

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apps.agents.models import Turn
 from apps.telemetry.models import Trace
-from apps.telemetry.naming import TURNS
+from apps.telemetry.traces.naming import TURNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from django.http import QueryDict
 from apps.agents.models import Status as TurnStatus
 from apps.agents.models import Step, Turn
 from apps.core.errors import BadRequest
-from apps.telemetry import filters, windows
+from apps.telemetry import windows
 from apps.telemetry.models import Kind, Status, Trace
-from apps.telemetry.naming import Naming, names_of
+from apps.telemetry.traces import filters
+from apps.telemetry.traces.naming import Naming, names_of
 from apps.telemetry.windows import SECOND_NS, Window
 
 SIZE = 50

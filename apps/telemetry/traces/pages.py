@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from apps.core.numbers import whole
 from apps.telemetry.models import Trace
-from apps.telemetry.trace_list import EXACT, SIZE, Asked, Row, rows_of
+from apps.telemetry.traces.listing import EXACT, SIZE, Asked, Row, rows_of
 
 WORDS = {"": "newest first", "start": "oldest first", "-duration": "longest first", "duration": "shortest first"}
 

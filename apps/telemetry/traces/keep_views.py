@@ -24,16 +24,18 @@ from apps.datasets.models import Dataset, Purpose
 from apps.jobs import runner
 from apps.jobs.handle import Handle
 from apps.jobs.models import Job
-from apps.telemetry import filters, keeping, trace_list, windows
+from apps.telemetry import windows
 from apps.telemetry.models import Span
-from apps.telemetry.trace_list import Asked
+from apps.telemetry.traces import filters, keeping
+from apps.telemetry.traces import listing as trace_list
+from apps.telemetry.traces.listing import Asked
 
 OFFERED = 100
 SHOWN = 3
 FITTED = 50  # spans of which one must fit for a purpose to be offered
 AT_ONCE = 500  # spans that are added while somebody waits; more are a job
 CHOSEN = 500
-KEEP = "apps.telemetry.keep_views.run"
+KEEP = "apps.telemetry.traces.keep_views.run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 Small ones are sent at once, others are made by a job and fetched when it is done.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
@@ -22,19 +21,23 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core.csv_lines import csv_lines
 from apps.core.errors import ConsoleError
+from apps.core.files import as_file
 from apps.datasets.export_views import folder
 from apps.jobs import runner
 from apps.jobs.handle import Handle
 from apps.jobs.models import Job, Status
-from apps.telemetry import filters, otlp_export, trace_list, windows
+from apps.telemetry import windows
 from apps.telemetry.models import Span, Trace
-from apps.telemetry.naming import names_of
-from apps.telemetry.trace_list import Asked
+from apps.telemetry.otlp import export as otlp_export
+from apps.telemetry.traces import filters
+from apps.telemetry.traces import listing as trace_list
+from apps.telemetry.traces.listing import Asked
+from apps.telemetry.traces.naming import names_of
 from apps.telemetry.trees import moment
 
 AT_ONCE = 10_000  # rows, or spans of OTLP, that are sent while somebody waits
 CHUNK = 500
-EXPORT = "apps.telemetry.trace_export.run"
+EXPORT = "apps.telemetry.traces.export.run"
 KINDS = {
     "csv": ("text/csv; charset=utf-8", "CSV", "csv"),
     "jsonl": ("application/x-ndjson", "JSON Lines", "jsonl"),
@@ -62,7 +65,7 @@ def trace_export(request: HttpRequest, kind: str) -> HttpResponseBase:
         count = rows.count()
         size = (rows.aggregate(spans=Sum("span_count"))["spans"] or 0) if kind == "otlp" else count
         if size <= AT_ONCE:
-            return _sent(rows, kind)
+            return as_file(parts(rows, kind), file_name(kind), KINDS[kind][0])
         if not request.user.can("operator"):  # type: ignore[union-attr]
             raise ConsoleError("An export of this size is made by a job, which operators start.", status=403)
         job = _ask(request, asked, kind, count)
@@ -79,11 +82,8 @@ def trace_otlp(request: HttpRequest, trace_id: str) -> HttpResponseBase:
     trace = Trace.objects.filter(trace_id=trace_id).first()
     if trace is None:
         raise Http404(f"Trace '{trace_id}' not found")
-    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the response closes it
-    for part in otlp_export.pieces(otlp_export.groups(Span.objects.filter(trace=trace))):
-        file.write(part)
-    file.seek(0)
-    return _file(file, f"trace-{trace_id}.json", "otlp")
+    pieces = otlp_export.pieces(otlp_export.groups(Span.objects.filter(trace=trace)))
+    return as_file(pieces, f"trace-{trace_id}.json", KINDS["otlp"][0])
 
 
 def _ask(request: HttpRequest, asked: Asked, kind: str, count: int) -> Job:
@@ -98,18 +98,6 @@ def _ask(request: HttpRequest, asked: Asked, kind: str, count: int) -> Job:
     title = f"Export {count:,} traces as {KINDS[kind][1]}"
     with transaction.atomic():
         return runner.enqueue(EXPORT, arguments, kind="trace export", title=title, actor=principal_of(request))
-
-
-def _sent(rows: QuerySet[Trace], kind: str) -> HttpResponseBase:
-    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the response closes it
-    for part in parts(rows, kind):
-        file.write(part)
-    file.seek(0)
-    return _file(file, file_name(kind), kind)
-
-
-def _file(file: BinaryIO, name: str, kind: str) -> HttpResponseBase:
-    return FileResponse(file, as_attachment=True, filename=name, content_type=KINDS[kind][0])
 
 
 def file_name(kind: str) -> str:
@@ -208,4 +196,5 @@ def export_file(request: HttpRequest, job_id: object) -> HttpResponseBase:
     path = _path(job_id, job.arguments["kind"]) if job else None
     if job is None or path is None or not path.is_file():
         raise Http404("This export does not exist, or its file was cleared away")
-    return _file(path.open("rb"), str((job.result or {})["file"]), job.arguments["kind"])
+    name, kind = str((job.result or {})["file"]), job.arguments["kind"]
+    return FileResponse(path.open("rb"), as_attachment=True, filename=name, content_type=KINDS[kind][0])

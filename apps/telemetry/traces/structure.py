@@ -20,7 +20,7 @@ from django.db.models import Max
 from apps.agents.models import Status as TurnStatus
 from apps.telemetry.bulk import chunked
 from apps.telemetry.models import Kind, SpanAttribute, Status, Trace
-from apps.telemetry.naming import LABELLED, LABELLING, Naming, label_of, names_of
+from apps.telemetry.traces.naming import LABELLED, LABELLING, Naming, label_of, names_of
 
 MOST = 60_000  # spans of one answer; what is left is asked for with ``after``
 FRAME = 2_000  # spans one live frame carries; for more the page reads the structure anew

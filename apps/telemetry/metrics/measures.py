@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.models import Kind
-from apps.telemetry.points import Point
 from apps.telemetry.records import SpanRecord
 from apps.telemetry.windows import SECOND_NS
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.telemetry.bulk import chunked, insert_returning, update
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.models import RunningTotal
-from apps.telemetry.points import Point
 from apps.telemetry.records import digest
 from apps.telemetry.windows import SECOND_NS
 

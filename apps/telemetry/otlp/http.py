@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from apps.core.answers import answer
 from apps.core.errors import BadRequest, ConsoleError, TooLarge
-from apps.telemetry.otlp import Refused
+from apps.telemetry.otlp.translate import Refused
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 PACKED = {"gzip": 31, "deflate": 15}  # what zlib calls them

@@ -22,9 +22,7 @@ STATUSES = {
     "waiting": TurnStatus.WAITING,
     "stopped": TurnStatus.CANCELLED,
 }
-KINDS = {"inference": Kind.INFERENCE, "retrieval": Kind.RETRIEVAL, "other": Kind.OTHER} | {
-    str(kind.value): kind for kind in Kind
-}
+KINDS = {str(kind.label).lower(): kind for kind in Kind} | {str(kind.value): kind for kind in Kind}
 COMPARED = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "=": "exact"}
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 SPAN_ID = re.compile(r"[0-9a-f]{16}")
