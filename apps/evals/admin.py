@@ -1,4 +1,4 @@
-"""Benchmarks, scoring functions, evaluations and their rows in the admin: read by key, never counted."""
+"""Benchmarks, schedules, scoring functions, evaluations and their rows in the admin: read by key, never counted."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from apps.core.uncounted import Uncounted
-from apps.evals.models import Benchmark, EvaluatedRow, Evaluation, ScoringFunction
+from apps.evals.models import Benchmark, EvaluatedRow, Evaluation, HumanScore, Schedule, ScoringFunction
 
 SHOWN = 120
 
@@ -49,6 +49,20 @@ class BenchmarkAdmin(Shown):
     def console(self, row: Benchmark) -> str:
         """Return a link to the benchmark's page."""
         return _link(reverse("evals:benchmark-detail", args=[row.benchmark_id]))
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(Shown):
+    """Shows schedules."""
+
+    list_display = ("id", "benchmark", "every", "next_at", "is_paused", "outcome", "created_by", "console")
+    list_select_related = ("benchmark", "created_by")
+    search_fields = ("benchmark__benchmark_id",)
+
+    @admin.display(description="console")
+    def console(self, row: Schedule) -> str:
+        """Return a link to the page of its benchmark."""
+        return _link(reverse("evals:benchmark-detail", args=[row.benchmark.benchmark_id]) + "#schedules")
 
 
 @admin.register(ScoringFunction)
@@ -97,4 +111,19 @@ class EvaluatedRowAdmin(Shown):
     @admin.display(description="console")
     def console(self, row: EvaluatedRow) -> str:
         """Return a link to the row's page."""
+        return _link(reverse("evals:evaluation-row", args=[row.evaluation.job.job_id, row.position + 1]))
+
+
+@admin.register(HumanScore)
+class HumanScoreAdmin(Shown):
+    """Shows what people gave rows."""
+
+    list_display = ("id", "evaluation", "position", "score", "note", "given_by", "given_at", "console")
+    list_select_related = ("evaluation__job", "given_by")
+    search_fields = ("evaluation__job__job_id__exact", "given_by__username__startswith")
+    raw_id_fields = ("evaluation", "given_by")
+
+    @admin.display(description="console")
+    def console(self, row: HumanScore) -> str:
+        """Return a link to the page of the row it was given."""
         return _link(reverse("evals:evaluation-row", args=[row.evaluation.job.job_id, row.position + 1]))

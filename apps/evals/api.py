@@ -8,12 +8,14 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 
+from apps.accounts.auth import caller
 from apps.accounts.principals import Principal
 from apps.core import db
 from apps.core.answers import answer, nothing
 from apps.core.errors import Conflict
-from apps.evals import candidates, direct, evaluation, registry, results, schemas
+from apps.evals import direct, evaluation, registry, results, schemas
 from apps.evals.models import Benchmark
+from apps.evals.running import candidates
 from apps.jobs import runner
 from apps.jobs import schemas as jobs
 from apps.jobs.models import Job, Status
@@ -34,7 +36,7 @@ async def list_benchmarks(request: HttpRequest) -> HttpResponse:
 @router.post("/benchmarks")
 async def register_benchmark(request: HttpRequest, body: schemas.RegisterBenchmarkRequest) -> HttpResponse:
     """Register a benchmark; its dataset and scoring functions are looked up when it is run."""
-    await db.write(registry.register, body, actor(request))
+    await db.write(registry.register, body, caller(request))
     return nothing()
 
 
@@ -44,7 +46,7 @@ async def run_eval(request: HttpRequest, benchmark_id: str, body: schemas.RunEva
     config = body.benchmark_config
     await db.read(Benchmark.objects.named, benchmark_id)
     await candidates.ready(config.eval_candidate)
-    started = await db.write(evaluation.start, benchmark_id, config, actor(request))
+    started = await db.write(evaluation.start, benchmark_id, config, caller(request))
     job = await _ended(started.job, _patience(request))
     return answer(jobs.Job(job_id=job.job_id, status=job.status))
 
@@ -67,7 +69,7 @@ async def job_status(request: HttpRequest, benchmark_id: str, job_id: str) -> Ht
 @router.delete(ONE + "/jobs/{job_id}")
 async def job_cancel(request: HttpRequest, benchmark_id: str, job_id: str) -> HttpResponse:
     """Stop an evaluation; what is scored is kept. Asking again is no fault; a job that ended cannot be stopped."""
-    await db.write(_cancel, benchmark_id, job_id, actor(request))
+    await db.write(_cancel, benchmark_id, job_id, caller(request))
     return nothing()
 
 
@@ -87,14 +89,8 @@ async def get_benchmark(request: HttpRequest, benchmark_id: str) -> HttpResponse
 @router.delete(ONE)
 async def unregister_benchmark(request: HttpRequest, benchmark_id: str) -> HttpResponse:
     """Delete a benchmark; evaluations that run are stopped, ended ones stay readable by their own path."""
-    await db.write(registry.unregister, benchmark_id, actor(request))
+    await db.write(registry.unregister, benchmark_id, caller(request))
     return nothing()
-
-
-def actor(request: HttpRequest) -> Principal:
-    """Return who called the operation."""
-    principal: Principal = request.principal  # type: ignore[attr-defined]
-    return principal
 
 
 def _cancel(benchmark_id: str, job_id: str, by: Principal) -> None:
@@ -111,10 +107,10 @@ def _patience(request: HttpRequest) -> float:
 
 
 async def _ended(job: Job, seconds: float) -> Job:
-    """Return the job when it has ended, or as it stands when the time is up."""
+    """Return the job when it has ended, or as it stands when the time is up; raises NotFound for one deleted since."""
     end, pause = time.monotonic() + seconds, 0.05
     while job.is_active and time.monotonic() < end:
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 0.5)
-        job = await db.read(Job.objects.get, pk=job.pk)
+        job = await db.read(runner.named, job.job_id)
     return job

@@ -10,7 +10,9 @@ class EvalsConfig(AppConfig):
     label = "evals"
 
     def ready(self) -> None:
-        """Make the topics of evaluations watchable."""
-        from apps.evals import live
+        """Make the topics of evaluations watchable, and let datasets tell which benchmarks need them."""
+        from apps.datasets import dependants
+        from apps.evals import live, registry
 
         live.register()
+        dependants.register("benchmark", registry.of_dataset)

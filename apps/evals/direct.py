@@ -8,9 +8,10 @@ from django.conf import settings
 from apps.core import db
 from apps.core.errors import BadRequest, TooLarge
 from apps.core.fields import json_text
-from apps.evals import asked, candidates, functions, schemas
-from apps.evals.evaluating import Result, Run
+from apps.evals import calls, functions, schemas
 from apps.evals.evaluation import wanted
+from apps.evals.running import asked, candidates
+from apps.evals.running.evaluating import Result, Run
 
 
 async def evaluate(request: schemas.EvaluateRowsRequest) -> schemas.EvaluateResponse:
@@ -28,22 +29,19 @@ async def evaluate(request: schemas.EvaluateRowsRequest) -> schemas.EvaluateResp
     number = wanted(config, len(rows))
     for at, row in enumerate(rows[:number]):
         _check(at, row)
-    scoring = await db.read(functions.resolved, request.scoring_functions, config.scoring_params)
-    scorers = functions.scorers({name: params.model_dump(mode="json") for name, params in scoring.items()})
+    scoring = functions.as_json(await db.read(functions.resolved, request.scoring_functions, config.scoring_params))
+    scorers = functions.scorers(scoring)
     ask = await candidates.ready(config.eval_candidate)
-    work = Run(ask, scorers.score, list(scoring), candidates.at_once())
+    work = Run(ask, scorers.score, list(scoring), await candidates.asked_at_once(config.eval_candidate))
     results: dict[int, Result] = {}
     async with aclosing(work.results(_numbered(rows[:number]))) as done:  # type: ignore[type-var]
         async for result in done:
             results[result.position] = result
+    await db.write(calls.keep, scorers.counting.take())
     ordered = [results[position] for position in sorted(results)]
-    scores = {name: [result.scores[name] for result in ordered] for name in scoring}
-    told = functions.aggregated({name: params.model_dump(mode="json") for name, params in scoring.items()}, scores)
     return schemas.EvaluateResponse(
         generations=[result.generation for result in ordered],
-        scores={
-            name: schemas.ScoringResult(score_rows=scores[name], aggregated_results=told[name]) for name in scoring
-        },
+        scores=functions.results(scoring, [result.scores for result in ordered]),
     )
 
 

@@ -1,19 +1,16 @@
 """Which scoring functions there are, built-in and registered, and what a run of one is told. Plain database work."""
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from apps.accounts import audit
-from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict, NotBuiltIn, NotFound
 from apps.core.spec import SpecModel, did_you_mean
-from apps.evals import candidates, schemas
+from apps.evals import schemas
 from apps.evals.models import ScoringFunction
-from apps.evals.patience import Patience
+from apps.evals.running import candidates, spending
+from apps.evals.running.patience import Patience
 from apps.evals.scoring import expressions
 from apps.evals.scoring.base import KINDS, Embed, Json, Judge, Scorer, aggregate
 from apps.evals.scoring.catalog import BUILT_IN
@@ -22,8 +19,6 @@ from apps.inference import chat, registry
 from apps.inference.models import Model
 
 Params = schemas.ScoringFnParams
-LONGEST_ID = 255
-UNUSABLE = re.compile(r"[\0-\x1f\x7f?#]|^\s|\s$")
 EMPTY_MEANS_ABSENT = ("parsing_regexes", "judge_score_regexes", "judge_model")
 
 
@@ -37,51 +32,13 @@ class Resolved(SpecModel):
 
 def listed() -> list[schemas.ScoringFn]:
     """Return every function, built-in ones first."""
-    return [_built_in(scorer) for scorer in BUILT_IN.values()] + [_told(row) for row in ScoringFunction.objects.all()]
+    return [built_in(scorer) for scorer in BUILT_IN.values()] + [told(row) for row in ScoringFunction.objects.all()]
 
 
 def named(identifier: str) -> schemas.ScoringFn:
     """Return a function as the API tells it; raises NotFound naming the nearest."""
-    scorer, row = _find(identifier)
-    return _told(row) if row is not None else _built_in(scorer)
-
-
-def register(asked: schemas.RegisterScoringFunctionRequest, actor: Principal) -> ScoringFunction:
-    """Store a function of one's own and return it; called inside a write.
-
-    The same again is no change. Raises Conflict for an id that means something else, BadRequest for values that do not
-    fit the built-in function behind it.
-    """
-    name = asked.scoring_fn_id
-    if not name.strip() or len(name) > LONGEST_ID or UNUSABLE.search(name):
-        raise BadRequest(f"scoring_fn_id: must be 1 to {LONGEST_ID} characters, none of them '?', '#' or a control one")
-    if name in BUILT_IN:
-        raise Conflict(f"'{name}' is a built-in scoring function; choose another id.")
-    scorer = _behind(asked)
-    fields = {
-        "description": asked.description,
-        "return_type": asked.return_type.model_dump(),
-        "provider_id": scorer.provider_id,
-        "provider_scoring_fn_id": scorer.identifier,
-        "params": _merged(scorer, [asked.params], "params") if asked.params is not None else scorer.params,
-    }
-    row, is_new = ScoringFunction.objects.get_or_create(
-        scoring_fn_id=name, defaults={**fields, "created_by_id": actor.user_id}
-    )
-    if is_new:
-        audit.note(actor, "create", "scoring_function", name, function=scorer.identifier)
-    elif any(getattr(row, field) != value for field, value in fields.items()):
-        raise Conflict(f"Scoring function '{name}' exists with other content; delete it first, or choose another id.")
-    return row
-
-
-def unregister(identifier: str, actor: Principal) -> None:
-    """Delete a registered function; raises NotFound, and Conflict for a built-in one."""
-    _, row = _find(identifier)
-    if row is None:
-        raise Conflict(f"'{identifier}' is a built-in scoring function and cannot be deleted.")
-    row.delete()
-    audit.note(actor, "delete", "scoring_function", identifier)
+    scorer, row = find(identifier)
+    return told(row) if row is not None else built_in(scorer)
 
 
 def resolved(
@@ -89,8 +46,8 @@ def resolved(
 ) -> dict[str, Resolved]:
     """Return what each function of a run is, its own parameters overridden by those given; reads the database.
 
-    Raises NotFound for an unknown function or judge, BadRequest for parameters that do not fit, NotBuiltIn when a
-    judge is needed and there is no model.
+    Raises NotFound for an unknown function or judge, Conflict for a function that is switched off, BadRequest for
+    parameters that do not fit, NotBuiltIn when a judge is needed and there is no model.
     """
     unknown = [name for name in given if name not in names]
     if unknown:
@@ -100,14 +57,22 @@ def resolved(
     return {name: _resolved(name, given.get(name), f"{where}.{name}") for name in names}
 
 
-def scorers(scoring: Mapping[str, Any]) -> Scorers:
-    """Return what ``resolved`` answered, kept as JSON meanwhile, ready to score rows."""
+def as_json(found: Mapping[str, Resolved]) -> dict[str, Json]:
+    """Return what ``resolved`` answered as it is kept with a run."""
+    return {name: one.model_dump(mode="json") for name, one in found.items()}
+
+
+def scorers(scoring: Mapping[str, Any], patience: Callable[[str], Patience] = Patience) -> Scorers:
+    """Return the functions of a run, told as they are kept with it, ready to score rows.
+
+    ``patience`` is how models that judge are waited for, made for each by its name in words.
+    """
     kept = {name: Resolved.model_validate(one) for name, one in scoring.items()}
     models = {one.embedding_model for one in kept.values() if one.embedding_model}
     return Scorers(
         {name: (BUILT_IN[one.function], one.params) for name, one in kept.items()},
-        _judge(),
-        _embed(min(models)) if models else None,
+        _judge(patience),
+        _embed(min(models), patience) if models else None,
     )
 
 
@@ -116,7 +81,15 @@ def aggregated(scoring: Mapping[str, Any], scores: Mapping[str, Sequence[Json]])
     return {name: aggregate(scores[name], scoring[name]["params"]["aggregation_functions"]) for name in scoring}
 
 
-def _find(identifier: str) -> tuple[Scorer, ScoringFunction | None]:
+def results(scoring: Mapping[str, Any], rows: Sequence[Mapping[str, Json]]) -> dict[str, schemas.ScoringResult]:
+    """Return, for each function, its score rows of rows that were scored by all of them, and what they come to."""
+    scores = {name: [one[name] for one in rows] for name in scoring}
+    told = aggregated(scoring, scores)
+    return {name: schemas.ScoringResult(score_rows=scores[name], aggregated_results=told[name]) for name in scoring}
+
+
+def find(identifier: str) -> tuple[Scorer, ScoringFunction | None]:
+    """Return what runs, and the row of a registered function; raises NotFound naming the nearest."""
     if identifier in BUILT_IN:
         return BUILT_IN[identifier], None
     row = ScoringFunction.objects.filter(scoring_fn_id=identifier).first() if "\0" not in identifier else None
@@ -126,25 +99,7 @@ def _find(identifier: str) -> tuple[Scorer, ScoringFunction | None]:
     return BUILT_IN[row.provider_scoring_fn_id], row
 
 
-def _behind(asked: schemas.RegisterScoringFunctionRequest) -> Scorer:
-    """Return the built-in function a registered one runs: the one it names, else the usual one for its parameters."""
-    usual = {"llm_as_judge": "llm-as-judge::base", "regex_parser": "basic::regex_parser_multiple_choice_answer"}
-    wanted = asked.provider_scoring_fn_id
-    if wanted in (None, asked.scoring_fn_id):
-        wanted = usual.get(asked.params.type) if asked.params is not None else None
-        if wanted is None:
-            raise BadRequest("provider_scoring_fn_id: name the built-in function that is to run, as 'basic::equality'")
-    scorer = BUILT_IN.get(str(wanted))
-    if scorer is None:
-        raise BadRequest(
-            f"provider_scoring_fn_id: no built-in function is '{wanted}'{did_you_mean(str(wanted), BUILT_IN)}"
-        )
-    if asked.provider_id not in (None, scorer.provider_id):
-        raise BadRequest(f"provider_id: '{scorer.identifier}' is of provider '{scorer.provider_id}'")
-    return scorer
-
-
-def _merged(scorer: Scorer, levels: Sequence[Params | None], where: str) -> Params:
+def merged(scorer: Scorer, levels: Sequence[Params | None], where: str) -> Params:
     """Return the function's parameters with each level's laid over them; checked. Raises BadRequest."""
     values: Json = scorer.params.model_dump() if scorer.params is not None else {"type": scorer.takes[0]}
     for level in [one for one in levels if one is not None]:
@@ -172,8 +127,10 @@ def _check(scorer: Scorer, params: Params, where: str) -> None:
 
 
 def _resolved(name: str, given: Params | None, where: str) -> Resolved:
-    scorer, row = _find(name)
-    params = _merged(scorer, [row.params if row is not None else None, given], where)
+    scorer, row = find(name)
+    if row is not None and not row.enabled:
+        raise Conflict(f"Scoring function '{name}' is switched off. Switch it on on its page, or leave it out.")
+    params = merged(scorer, [row.params if row is not None else None, given], where)
     if not scorer.asks_a_model:
         return Resolved(function=scorer.identifier, params=params)
     if isinstance(params, schemas.LLMAsJudgeScoringFnParams):
@@ -204,31 +161,34 @@ def _default_judge(name: str) -> str:
 
 
 def _embedding_model() -> str | None:
-    model = Model.objects.offered().filter(model_type="embedding").first()
+    model = Model.objects.offered().embedder()
     return model.identifier if model is not None else None
 
 
-def _judge() -> Judge:
-    patience: defaultdict[str, Patience] = defaultdict(Patience)  # by model: one may be dead and another live
+def _judge(patience: Callable[[str], Patience]) -> Judge:
+    known: dict[str, Patience] = {}  # by model: one may be dead and another live
 
     async def judge(model_id: str, prompt: str) -> str:
-        return await patience[model_id](lambda: candidates.judge(model_id, prompt))
+        patient = known.setdefault(model_id, patience(f"Judge '{model_id}'"))
+        return await patient(lambda: candidates.judge(model_id, prompt))
 
     return judge
 
 
-def _embed(model_id: str) -> Embed:
-    patience = Patience()
+def _embed(model_id: str, patience: Callable[[str], Patience]) -> Embed:
+    patient = patience(f"Model '{model_id}'")
 
     async def embed(texts: list[str]) -> list[list[float]]:
         target = await chat.find(model_id, "embedding")
-        answer = await patience(lambda: chat.embed(target, {"input": texts}))
+        answer = await patient(lambda: chat.embed(target, {"input": texts}))
+        spending.note(model_id, candidates.tokens_of(answer.get("usage"))[0], 0)
         return [row["embedding"] for row in answer["data"]]
 
     return embed
 
 
-def _built_in(scorer: Scorer) -> schemas.ScoringFn:
+def built_in(scorer: Scorer) -> schemas.ScoringFn:
+    """Return a built-in function as the API tells it."""
     return schemas.ScoringFn(
         identifier=scorer.identifier,
         provider_resource_id=scorer.identifier,
@@ -239,12 +199,14 @@ def _built_in(scorer: Scorer) -> schemas.ScoringFn:
     )
 
 
-def _told(row: ScoringFunction) -> schemas.ScoringFn:
+def told(row: ScoringFunction) -> schemas.ScoringFn:
+    """Return a registered function as the API tells it; ``metadata`` says so when it is switched off."""
     return schemas.ScoringFn(
         identifier=row.scoring_fn_id,
         provider_resource_id=row.provider_scoring_fn_id,
         provider_id=row.provider_id,
         description=row.description,
+        metadata={} if row.enabled else {"enabled": False},
         return_type=schemas.ReturnType.model_validate(row.return_type),
         params=row.params,
     )

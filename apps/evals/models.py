@@ -1,4 +1,4 @@
-"""Benchmarks, scoring functions of one's own, evaluations and their rows.
+"""Benchmarks and their schedules, scoring functions of one's own, evaluations and their rows.
 
 An evaluation is a job with a result: the job says whether it runs, its rows say what came of each. Rows are stored as
 they are scored, so that a killed worker's evaluation goes on from what is there.
@@ -26,6 +26,15 @@ class BenchmarkQuerySet(models.QuerySet["Benchmark"]):
             raise NotFound(f"Benchmark '{benchmark_id}' not found")
         return found
 
+    def locked(self, benchmark_id: str) -> "Benchmark":
+        """Return the benchmark, which nobody else runs or deletes until the transaction ends; raises NotFound."""
+        return self.select_for_update(no_key=True).named(benchmark_id)
+
+    def with_baseline(self, benchmark_id: str) -> "Benchmark | None":
+        """Return the benchmark together with its baseline; None when it was deleted."""
+        rows = self.select_related("baseline__job").defer("baseline__config")
+        return rows.filter(benchmark_id=benchmark_id).first() if "\0" not in benchmark_id else None
+
 
 class Benchmark(models.Model):
     """A dataset and the functions its answers are scored by."""
@@ -36,6 +45,9 @@ class Benchmark(models.Model):
     provider_id = models.CharField(max_length=255)
     provider_benchmark_id = models.CharField(max_length=255)
     metadata = JSONTextField(default=dict, blank=True)
+    baseline = models.ForeignKey(
+        "Evaluation", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text="Held against."
+    )
     created_at = models.DateTimeField(default=now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
 
@@ -59,6 +71,51 @@ class Benchmark(models.Model):
         )
 
 
+class Every(models.TextChoices):
+    """How often a schedule runs."""
+
+    HOUR = "hour", "Every hour"
+    SIX_HOURS = "6 hours", "Every 6 hours"
+    DAY = "day", "Every day"
+    WEEK = "week", "Every week"
+
+
+class Outcome(models.TextChoices):
+    """What came of a schedule when it was due the last time."""
+
+    STARTED = "started", "Started"
+    SKIPPED = "skipped", "Skipped"
+    FAILED = "failed", "Not started"
+
+
+class Schedule(models.Model):
+    """A benchmark that is run by itself every so often; its times are in UTC."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="schedules")
+    configs = SchemaField(list[schemas.BenchmarkConfig], help_text="What each of its runs is asked for.")
+    every = models.CharField(max_length=8, choices=Every)
+    next_at = models.DateTimeField()
+    is_paused = models.BooleanField(default=False)
+    last_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=8, choices=Outcome, blank=True)
+    problem = models.TextField(blank=True, help_text="Why nothing was started the last time.")
+    created_at = models.DateTimeField(default=now, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        at = f"{self.next_at:%H:%M} UTC"
+        words = {
+            Every.HOUR: f"Every hour at {self.next_at:%M} past",
+            Every.SIX_HOURS: f"Every 6 hours, next at {at}",
+            Every.DAY: f"Every day at {at}",
+            Every.WEEK: f"Every {self.next_at:%A} at {at}",
+        }
+        return words[Every(self.every)]
+
+
 class ScoringFunction(models.Model):
     """A scoring function somebody registered: a built-in one with parameters of its own."""
 
@@ -68,11 +125,42 @@ class ScoringFunction(models.Model):
     provider_id = models.CharField(max_length=255)
     provider_scoring_fn_id = models.CharField(max_length=255, help_text="The built-in function that runs.")
     params = SchemaField(schemas.ScoringFnParams, null=True, blank=True)
+    enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
 
     class Meta:
         ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return self.scoring_fn_id
+
+
+class ScorerCalls(models.Model):
+    """Calls of a scoring function within an hour that took about as long as each other; written by ``calls`` alone."""
+
+    hour = models.IntegerField(help_text="Hours since 1970.")
+    scoring_fn_id = models.CharField(max_length=255)
+    slot = models.SmallIntegerField(help_text="How long they took: see scoring.counting.")
+    calls = models.BigIntegerField()
+    failed = models.BigIntegerField(help_text="Those that gave no score.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["hour", "scoring_fn_id", "slot"], name="one_count_of_calls"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls} of {self.scoring_fn_id}"
+
+
+class ScorerUse(models.Model):
+    """When a scoring function was last called, and its last error; one that never was has none."""
+
+    scoring_fn_id = models.CharField(max_length=255, unique=True)
+    called_at = models.DateTimeField()
+    error = models.TextField(blank=True)
+    failed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.scoring_fn_id
@@ -88,11 +176,17 @@ class Evaluation(models.Model):
     config = SchemaField(schemas.BenchmarkConfig)
     scoring = JSONTextField(default=dict, help_text="Function id → the parameters of this run.")
     candidate = models.CharField(max_length=255, help_text="Model or agent, in words.")
+    variant = models.CharField(max_length=255, blank=True, help_text="How it was asked, beyond the usual, in words.")
+    fingerprint = models.CharField(max_length=16, blank=True, help_text="Equal for candidates asked the same way.")
+    schedule_id = models.BigIntegerField(null=True, db_index=True, help_text="The schedule that asked for it.")
     row_total = models.IntegerField(default=0)
+    is_partial = models.BooleanField(default=False, help_text="Whether only some of the dataset's rows were wanted.")
     row_count = models.IntegerField(default=0, help_text="Rows that are done.")
     failed_count = models.IntegerField(default=0, help_text="Rows without an answer.")
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
+    judged = JSONTextField(default=dict, help_text="Calls and tokens of the models that scored, by model.")
+    prices = JSONTextField(default=dict, help_text="What tokens cost when it began, of the candidate and of judges.")
     aggregated = JSONTextField(default=dict, help_text="Function id → what its scores come to together.")
     spread = JSONTextField(
         default=dict, help_text="How many rows the sums speak of, and how each function's scores lie."
@@ -106,6 +200,11 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.benchmark_id} with {self.candidate}"
+
+    @property
+    def asked(self) -> str:
+        """The candidate and how it was asked, in words."""
+        return f"{self.candidate} · {self.variant}" if self.variant else self.candidate
 
 
 class EvaluatedRow(models.Model):
@@ -121,15 +220,47 @@ class EvaluatedRow(models.Model):
     duration_ms = models.IntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
+    judged = models.TextField(blank=True, help_text="Calls and tokens of the models that scored it, as JSON.")
     trace_id = models.CharField(max_length=32, blank=True)
     worst = models.FloatField(default=spread.NO_NUMBER, help_text="Its lowest score, for the list with failures first.")
+    human = models.FloatField(null=True, help_text="The mean of what people gave it; its HumanScores are the truth.")
 
     class Meta:
         ordering: ClassVar = ["evaluation_id", "position"]
-        indexes: ClassVar = [models.Index(fields=["evaluation", "worst", "position"], name="evaluated_rows_worst")]
+        indexes: ClassVar = [
+            models.Index(fields=["evaluation", "worst", "position"], name="evaluated_rows_worst"),
+            models.Index(
+                fields=["evaluation", "human"], name="evaluated_rows_human", condition=models.Q(human__isnull=False)
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["evaluation", "position"], name="one_result_for_a_row"),
         ]
 
     def __str__(self) -> str:
         return f"Row {self.position + 1}"
+
+
+class HumanScore(models.Model):
+    """What one person gave a row: people disagree, so each has a score of their own and the row shows the mean.
+
+    It stands beside the evaluation, by the row's place: the API's result and its job never change with it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="human_scores", db_index=False)
+    position = models.IntegerField(help_text="The row's place in the evaluation, from 0.")
+    score = models.PositiveSmallIntegerField(help_text="1, bad, to 5, good.")
+    note = models.TextField(blank=True)
+    given_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    given_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering: ClassVar = ["evaluation_id", "position", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["evaluation", "position", "given_by"], name="one_human_score_for_a_person"),
+            models.CheckConstraint(condition=models.Q(score__gte=1, score__lte=5), name="human_score_1_to_5"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score} for row {self.position + 1}"

@@ -1,15 +1,19 @@
 """Benchmarks registered and unregistered: what the API and the pages both do."""
 
+import re
+
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict
+from apps.core.ids import why_unfit
 from apps.evals import schemas
 from apps.evals.models import Benchmark
 from apps.jobs import runner
 from apps.jobs.models import Job
 
 PROVIDER = "stack-console"  # the only provider of evaluations: this console
-LONGEST_ID = 255
+PATH_OF_ITS_OWN = re.compile(r"/(?:jobs|evaluations)(?:/|$)")  # what stands behind a benchmark's id
+NAMED = 5
 
 
 def register(asked: schemas.RegisterBenchmarkRequest, actor: Principal) -> Benchmark:
@@ -38,21 +42,32 @@ def register(asked: schemas.RegisterBenchmarkRequest, actor: Principal) -> Bench
 
 
 def _check(asked: schemas.RegisterBenchmarkRequest) -> None:
-    texts = {
-        "benchmark_id": asked.benchmark_id,
-        "dataset_id": asked.dataset_id,
-        "provider_benchmark_id": asked.provider_benchmark_id or "x",
-    }
-    for name, text in texts.items():
-        if not text.strip() or len(text) > LONGEST_ID or "\0" in text:
-            raise BadRequest(f"{name}: must be 1 to {LONGEST_ID} characters of text")
+    functions = {f"scoring_functions.{at}": name for at, name in enumerate(asked.scoring_functions)}
+    ids = {"benchmark_id": asked.benchmark_id, "dataset_id": asked.dataset_id, **functions}
+    if asked.provider_benchmark_id:
+        ids["provider_benchmark_id"] = asked.provider_benchmark_id
+    for where, name in ids.items():
+        if wrong := why_unfit(name):
+            raise BadRequest(f"{where}: {wrong}")
+    if PATH_OF_ITS_OWN.search(asked.benchmark_id):
+        raise BadRequest("benchmark_id: '/jobs' and '/evaluations' in it would be read as the API's own paths")
     if asked.provider_id not in (None, PROVIDER):
         raise BadRequest(f"provider_id: no eval provider is named '{asked.provider_id}'. Known: {PROVIDER}.")
 
 
 def unregister(benchmark_id: str, actor: Principal) -> None:
-    """Delete a benchmark and stop what runs of it; its evaluations stay readable. Raises NotFound."""
-    benchmark = Benchmark.objects.named(benchmark_id)
+    """Delete a benchmark and stop what runs of it; its evaluations stay readable. Called inside a write.
+
+    Raises NotFound.
+    """
+    benchmark = Benchmark.objects.locked(benchmark_id)
     runner.cancel(Job.objects.filter(about_kind="benchmark", about_id=benchmark.benchmark_id), actor)
     benchmark.delete()
     audit.note(actor, "delete", "benchmark", benchmark_id)
+
+
+def of_dataset(dataset_id: str) -> tuple[list[str], int]:
+    """Return the newest benchmarks on a dataset, and how many there are."""
+    found = Benchmark.objects.filter(dataset_id=dataset_id)
+    names = list(found.order_by("-id").values_list("benchmark_id", flat=True)[: NAMED + 1])
+    return names[:NAMED], found.count() if len(names) > NAMED else len(names)

@@ -3,45 +3,78 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from django.db.models import Avg, Count, Sum
+from django.db.models import Avg, Count, Q, Sum
 from pydantic_core import from_json, to_json
 
 from apps.core import db
 from apps.core.errors import BadRequest
 from apps.evals import functions, spread
 from apps.evals.models import EvaluatedRow, Evaluation
+from apps.evals.running import spending
+from apps.evals.running.spending import Tally
 from apps.jobs.models import Status
 
 Json = dict[str, Any]
 CHUNK = 1_000  # rows held at a time
+KINDS = 1_000  # different score rows of which one stands for all that are the same
 
 
 def sums(evaluation_pk: int) -> Json:
-    """Return what the rows that are done come to: their number, failures, tokens and aggregated scores."""
+    """Return what the rows that are done come to: their number, failures, tokens, judges and aggregated scores."""
     evaluation = Evaluation.objects.get(pk=evaluation_pk)
-    done = evaluation.rows
-    counts = done.aggregate(input_tokens=Sum("input_tokens"), output_tokens=Sum("output_tokens"), row_count=Count("pk"))
-    mean_ms = done.filter(error="").aggregate(mean=Avg("duration_ms"))["mean"]
-    scores: dict[str, list[Json]] = {name: [] for name in evaluation.scoring}
-    for text in done.order_by("position").values_list("scores", flat=True).iterator(2_000):
-        told = from_json(text)
-        for name, rows in scores.items():
-            rows.append(_light(told.get(name) or {"score": None}))
+    answered = Q(error="")
+    counts = evaluation.rows.aggregate(
+        row_count=Count("pk"),
+        failed_count=Count("pk", filter=~answered),
+        mean_ms=Avg("duration_ms", filter=answered),
+        uncounted=Count("pk", filter=answered & (Q(input_tokens=None) | Q(output_tokens=None))),
+        input_tokens=Sum("input_tokens"),  # the sums come last: they take the names of the columns
+        output_tokens=Sum("output_tokens"),
+    )
+    lies = {"rows": counts["row_count"], "mean_ms": counts.pop("mean_ms"), "uncounted": counts.pop("uncounted")}
+    scores, judged = _scores(evaluation)
     return {
         **counts,
-        "failed_count": done.exclude(error="").count(),
+        "judged": judged,
         "aggregated": functions.aggregated(evaluation.scoring, scores),
-        "spread": {
-            "rows": counts["row_count"],
-            "mean_ms": mean_ms,
-            "functions": {name: spread.of(rows) for name, rows in scores.items()},
-        },
+        "spread": {**lies, "functions": {name: spread.of(rows) for name, rows in scores.items()}},
     }
 
 
-def _light(score_row: Json) -> Json:
+def _scores(evaluation: Evaluation) -> tuple[dict[str, list[Json]], Tally]:
+    """Return the score rows of each function as adding up needs them, and what the models that scored took.
+
+    Most functions give the same few scores again and again: such rows are held once.
+    """
+    scores: dict[str, list[Json]] = {name: [] for name in evaluation.scoring}
+    judged: Tally = {}
+    kinds: dict[str, Json] = {}
+    for text, spent in evaluation.rows.order_by("position").values_list("scores", "judged").iterator(2_000):
+        told = from_json(text)
+        if spent:
+            spending.add(judged, from_json(spent))
+        for name, rows in scores.items():
+            row = light(told.get(name) or {"score": None})
+            key = repr(row)
+            rows.append(kinds.setdefault(key, row) if len(kinds) < KINDS else kinds.get(key, row))
+    return scores, judged
+
+
+def bring_up(evaluation: Evaluation) -> None:
+    """Add the scores up once more for a run that was stopped: its last rows came after the last sums."""
+    if evaluation.job.is_active or evaluation.spread.get("rows", 0) == evaluation.row_count:
+        return
+    told = sums(evaluation.pk)
+    Evaluation.objects.filter(pk=evaluation.pk).update(**told)
+    for name, value in told.items():
+        setattr(evaluation, name, value)
+
+
+def light(score_row: Json) -> Json:
     """Return of a score row what adding up needs; a judge's words are long."""
-    return {name: score_row[name] for name in ("score", "weight") if name in score_row}
+    told: Json = {name: score_row[name] for name in ("score", "weight") if name in score_row}
+    why = spread.why_not(score_row)
+    return told | {"error": why[: spread.LONGEST_WHY]} if why else told
 
 
 def first_error(evaluation_pk: int) -> str:

@@ -177,6 +177,11 @@ class ScoringFn(SpecModel):
     return_type: ReturnType
     params: ScoringFnParams | None = None
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether runs may be scored by it; a registered function can be switched off."""
+        return self.metadata.get("enabled") is not False
+
 
 class ListScoringFunctionsResponse(SpecModel):
     """Every scoring function."""

@@ -5,11 +5,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from apps.accounts.principals import Principal
+from apps.accounts.auth import caller
 from apps.core import db
 from apps.core.answers import answer, nothing
 from apps.core.fields import json_text
-from apps.evals import functions, schemas, scored
+from apps.evals import functions, registered, schemas, scored
 
 router = Router(tags=["Scoring"])
 ONE = "/scoring-functions/{path:scoring_fn_id}"
@@ -27,7 +27,7 @@ async def register_scoring_function(request: HttpRequest, body: schemas.Register
 
     ``provider_scoring_fn_id`` names the built-in one; without it the kind of parameters decides.
     """
-    await db.write(functions.register, body, _actor(request))
+    await db.write(registered.register, body, caller(request))
     return nothing()
 
 
@@ -40,7 +40,7 @@ async def get_scoring_function(request: HttpRequest, scoring_fn_id: str) -> Http
 @router.delete(ONE)
 async def unregister_scoring_function(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     """Take a registered function away; built-in ones stay."""
-    await db.write(functions.unregister, scoring_fn_id, _actor(request))
+    await db.write(registered.unregister, scoring_fn_id, caller(request))
     return nothing()
 
 
@@ -53,12 +53,7 @@ async def score(request: HttpRequest, body: schemas.ScoreRequest) -> HttpRespons
 @router.post("/scoring/score-batch", response=schemas.ScoreBatchResponse)
 async def score_batch(request: HttpRequest, body: schemas.ScoreBatchRequest) -> HttpResponse:
     """Score the rows of a dataset; with ``save_results_dataset`` a new dataset keeps them beside their scores."""
-    return _with_nulls(await scored.dataset(body, _actor(request)))
-
-
-def _actor(request: HttpRequest) -> Principal:
-    principal: Principal = request.principal  # type: ignore[attr-defined]
-    return principal
+    return _with_nulls(await scored.dataset(body, caller(request)))
 
 
 def _with_nulls(value: Any) -> HttpResponse:

@@ -13,6 +13,7 @@ UNSCORED = -1e9  # of a row that was not answered, or that a function could not 
 MOST_BARS = 10
 MOST = 1e100
 LONGEST_LABEL = 24
+LONGEST_WHY = 300
 # What an aggregation's number is called, in the order in which one is taken to stand for all.
 TOLD = {"accuracy": "accuracy", "average": "average", "weighted_average": "weighted average", "median": "median"}
 
@@ -27,7 +28,7 @@ class Headline:
 
 
 def number(score: Any) -> float | None:
-    """Return a score as a number; None for one that is none."""
+    """Return a score as a number: judges write theirs as text. None for what is no number one can count with."""
     try:
         found = float(score) if isinstance(score, int | float | str) else math.nan
     except (ValueError, OverflowError):
@@ -43,12 +44,28 @@ def worst(scores: Mapping[str, Json], error: str) -> float:
     return min(numbers, default=NO_NUMBER)
 
 
+def usual_below(lies: Json) -> float:
+    """Return the number under which a score is low if nobody says: the middle of what was scored, 0.5 for shares."""
+    low, high = lies.get("low", 0.0), lies.get("high", 1.0)
+    return 0.5 if 0 <= low <= high <= 1 else round((low + high) / 2, 4)
+
+
+def why_not(score_row: Json) -> str:
+    """Return why a row has no score, empty for one that has one or where nothing is told."""
+    return str(score_row.get("error") or "") if score_row.get("score") is None else ""
+
+
 def of(score_rows: Sequence[Json]) -> Json:
-    """Return how the scores of a function lie: how many there are, what they range over, and bars to draw."""
+    """Return how the scores of a function lie: how many there are, what they range over, and bars to draw.
+
+    Where some are missing, ``why`` is the commonest reason that is told.
+    """
     scores = [row.get("score") for row in score_rows]
     known = [score for score in scores if score is not None]
     numbers = [found for score in known if (found := number(score)) is not None]
     told: Json = {"scored": len(known), "unscored": len(scores) - len(known)}
+    if reasons := Counter(why for row in score_rows if (why := why_not(row))):
+        told["why"] = reasons.most_common(1)[0][0][:LONGEST_WHY]
     if numbers:
         told |= {"low": min(numbers), "high": max(numbers), "mean": fmean(numbers), "sd": pstdev(numbers)}
     are_numbers = bool(numbers) and len(numbers) == len(known)
@@ -80,14 +97,33 @@ def _label(value: float) -> str:
 
 
 def headline(aggregated: Json, lies: Json) -> Headline:
-    """Return the one number that stands for a function's scores, of what they come to and how they lie."""
+    """Return the one number that stands for a function's scores, of what they come to and how they lie.
+
+    There is none where not one row was scored: an accuracy would say 0 of rows nobody could judge.
+    """
+    if lies.get("scored") == 0:
+        return Headline(None, "")
+    if sums := _sums(aggregated):
+        return sums[0]
+    return Headline(lies["mean"], "mean") if lies.get("is_number") else Headline(None, "")
+
+
+def further(aggregated: Json, lies: Json) -> list[Headline]:
+    """Return what else a function's scores come to, beside the number that stands for them."""
+    return [] if lies.get("scored") == 0 else _sums(aggregated)[1:]
+
+
+def _sums(aggregated: Json) -> list[Headline]:
+    """Return what each aggregation gave, the most telling first."""
+    found = []
     for name, label in TOLD.items():
         told = aggregated.get(name) or {}
         if number(told.get(name)) is not None:
-            words = f"{told['num_correct']:g} of {told['num_total']:,}" if name == "accuracy" else ""
-            return Headline(float(told[name]), label, words)
+            words = f"{told['num_correct']:,.12g} of {told['num_total']:,}" if name == "accuracy" else ""
+            found.append(Headline(float(told[name]), label, words))
     counts = (aggregated.get("categorical_count") or {}).get("categorical_count") or {}
     if counts:
         shown = sorted(counts.items(), key=lambda one: -one[1])[:4]
-        return Headline(None, "count", " · ".join(f"{name[:LONGEST_LABEL]} {count:,}" for name, count in shown))
-    return Headline(lies["mean"], "mean") if lies.get("is_number") else Headline(None, "")
+        words = " · ".join(f"{name[:LONGEST_LABEL]} {count:,}" for name, count in shown)
+        found.append(Headline(None, "count", words))
+    return found

@@ -1,50 +1,42 @@
-"""How candidates stand on a benchmark: their newest scores, their best, and the scores of runs over time."""
+"""How candidates stand on a benchmark: their newest scores and their best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, Max
 
-from apps.evals.models import Evaluation
+from apps.evals.models import Benchmark, Evaluation
 from apps.evals.spread import Headline, headline
 from apps.jobs.models import Status
 
-LOOKED_AT = 200  # newest runs a leaderboard and a chart are made of
-DRAWN = 4  # candidates a chart has colours for
+LOOKED_AT = 200  # newest runs a leaderboard and a history are made of
 NAMED = 3  # candidates a list names
-TICKS = 4
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A candidate: its newest run with its scores, and how far each is from the run before."""
+    """A candidate: its newest run with its scores, and how far each is from the run before and from the baseline.
 
-    candidate: str
+    Equals share a place. Who was asked only a part of the rows has none, nor has who has no score of the function.
+    """
+
+    place: int | None
+    is_part: bool
     newest: Evaluation
-    scores: list[tuple[str, Headline, float | None]]
+    scores: list[tuple[str, Headline, float | None, float | None]]
     best: float | None
     runs: int
 
 
 @dataclass(frozen=True)
-class Line:
-    """A candidate's scores over the runs, as paths of an SVG of 100 by 100."""
+class Newest:
+    """The newest runs of a few candidates, each with its score of the benchmark's first function.
 
-    name: str
-    tone: str
-    path: str
-    dots: str
+    There are ``others`` more candidates.
+    """
 
-
-@dataclass(frozen=True)
-class Chart:
-    """Lines over runs, the ticks of their axis from the top down, and what is shown in words."""
-
-    lines: list[Line]
-    ticks: list[tuple[str, str]]
-    first: Evaluation
-    last: Evaluation
-    words: str
+    scored: list[tuple[Evaluation, Headline]]
+    others: int
 
 
 def scores_of(run: Evaluation, functions: Sequence[str] | None = None) -> list[tuple[str, Headline]]:
@@ -60,69 +52,106 @@ def completed(benchmark_id: str) -> list[Evaluation]:
     return list(rows.defer("config", "scoring").order_by("-id")[:LOOKED_AT])
 
 
-def leaderboard(runs: Sequence[Evaluation], functions: Sequence[str], by: str) -> list[Standing]:
-    """Return who stands where by the newest score of one function; who has no number comes last."""
-    place = list(functions).index(by)
+def leaderboard(
+    runs: Sequence[Evaluation], functions: Sequence[str], by: str, baseline: Evaluation | None
+) -> list[Standing]:
+    """Return who stands where by the newest score of one function; the other functions put equals in order.
+
+    A candidate is a model or an agent asked in one way. One that has no score of it, or was only asked some rows, has
+    no place.
+    """
+    order = [by, *(name for name in functions if name != by)]
+    measured = comparable(runs)
     found: dict[str, list[Evaluation]] = {}
     for run in runs:
-        found.setdefault(run.candidate, []).append(run)
-    standings = [_standing(name, some, functions, by) for name, some in found.items()]
-    return sorted(standings, key=lambda one: -_value(one.scores[place][1].value))
-
-
-def _standing(name: str, runs: list[Evaluation], functions: Sequence[str], by: str) -> Standing:
-    newest = [one for _, one in scores_of(runs[0], functions)]
-    before = [one for _, one in scores_of(runs[1], functions)] if len(runs) > 1 else [None] * len(newest)
-    deltas = [
-        now.value - then.value if then and now.value is not None and then.value is not None else None
-        for now, then in zip(newest, before, strict=True)
+        found.setdefault(run.fingerprint, []).append(run)
+    ranked = [some for one in found.values() if (some := [run for run in one if run in measured])]
+    ranked.sort(key=lambda some: [-_value(number_of(some[0], name)) for name in order])
+    placed = _places([number_of(some[0], by) for some in ranked])
+    others = [one for one in found.values() if not any(run in measured for run in one)]
+    return [
+        *(_standing(place, False, some, functions, by, baseline) for place, some in zip(placed, ranked, strict=True)),
+        *(_standing(None, True, some, functions, by, baseline) for some in others),
     ]
-    numbers = [value for run in runs if (value := scores_of(run, [by])[0][1].value) is not None]
-    best = max(numbers, default=None)
-    return Standing(name, runs[0], list(zip(functions, newest, deltas, strict=True)), best, len(runs))
+
+
+def telling(runs: Sequence[Evaluation], functions: Sequence[str]) -> str:
+    """Return the first function whose scores tell runs apart, else the first; "" without any."""
+    measured = comparable(runs)
+    differing = (name for name in functions if len({number_of(run, name) for run in measured}) > 1)
+    return next(differing, next(iter(functions), ""))
+
+
+def comparable(runs: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return the runs whose scores speak of the same rows: of all there were, else of as many as the newest asked."""
+    some = [run for run in runs if run.row_count]
+    whole = [run for run in some if not run.is_partial]
+    return whole or [run for run in some if run.row_total == some[0].row_total]
+
+
+def _places(values: list[float | None]) -> list[int | None]:
+    """Return the place of each of the values, which are in order, from 1; equals share one, no value has none."""
+    return [None if value is None else values.index(value) + 1 for value in values]
+
+
+def _standing(
+    place: int | None,
+    is_part: bool,
+    runs: list[Evaluation],
+    functions: Sequence[str],
+    by: str,
+    baseline: Evaluation | None,
+) -> Standing:
+    newest, base = runs[0], None if baseline == runs[0] else baseline
+    scores = [
+        (name, told, change, against)
+        for (name, told), change, against in zip(
+            scores_of(newest, functions),
+            _changes(newest, runs[1] if len(runs) > 1 else None, functions),
+            _changes(newest, base, functions),
+            strict=True,
+        )
+    ]
+    numbers = [value for run in runs if (value := number_of(run, by)) is not None]
+    return Standing(place, is_part, newest, scores, max(numbers, default=None), len(runs))
+
+
+def _changes(run: Evaluation, other: Evaluation | None, functions: Sequence[str]) -> list[float | None]:
+    """Return how far each function's number is from that of another run of as many rows; None where there is none."""
+    if other is None or run.row_total != other.row_total:
+        return [None] * len(functions)
+    pairs = [(number_of(run, name), number_of(other, name)) for name in functions]
+    return [None if now is None or then is None else now - then for now, then in pairs]
+
+
+def number_of(run: Evaluation, function: str) -> float | None:
+    """Return the one number a function's scores of a run come to; None where there is none."""
+    return scores_of(run, [function])[0][1].value
 
 
 def _value(value: float | None) -> float:
     return float("-inf") if value is None else value
 
 
-def chart(runs: Sequence[Evaluation], by: str) -> Chart | None:
-    """Return one function's scores over the runs; None when no run has a number."""
-    told = [(run, scores_of(run, [by])[0][1].value) for run in reversed(runs)]
-    known = [(run, value) for run, value in told if value is not None]
-    if not known:
-        return None
-    low, high = min(0.0, *(value for _, value in known)), max(1.0, *(value for _, value in known))
-    step = 100 / max(1, len(known) - 1)
-    points: dict[str, list[tuple[float, float]]] = {}
-    for at, (run, value) in enumerate(known):
-        x = 50.0 if len(known) == 1 else at * step
-        points.setdefault(run.candidate, []).append((x, 100 - (value - low) / (high - low) * 100))
-    names = list(dict.fromkeys(run.candidate for run, _ in reversed(known)))[:DRAWN]
-    lines = [_line(name, f"c{at + 1}", points[name]) for at, name in enumerate(names)]
-    ticks = [_tick(at, low, high) for at in range(TICKS + 1)]
-    last = {run.candidate: value for run, value in known}
-    words = "; ".join(f"{name}: last {last[name]:.4g}" for name in names)
-    return Chart(lines, ticks, known[0][0], known[-1][0], f"{by} over {len(known)} runs. {words}.")
+def newest_of(benchmarks: Iterable[Benchmark]) -> dict[str, Newest]:
+    """Return the newest scores of each benchmark; two queries."""
+    scored_by = {one.benchmark_id: one.scoring_functions[:1] for one in benchmarks}
+    rows = Evaluation.objects.filter(benchmark_id__in=scored_by, job__status=Status.COMPLETED).order_by()
+    places: dict[str, list[int]] = {name: [] for name in scored_by}
+    newest = rows.values("benchmark_id", "fingerprint").annotate(newest=Max("pk"))
+    for name, place in newest.order_by("-newest").values_list("benchmark_id", "newest"):
+        places[name].append(place)
+    named = [place for some in places.values() for place in some[:NAMED]]
+    runs = Evaluation.objects.select_related("job").defer("config").in_bulk(named)
+    found = {name: [runs[place] for place in some[:NAMED] if place in runs] for name, some in places.items()}
+    return {
+        name: Newest([(run, _headline(run, scored_by[name])) for run in some], len(places[name][NAMED:]))
+        for name, some in found.items()
+    }
 
 
-def _line(name: str, tone: str, points: list[tuple[float, float]]) -> Line:
-    path = "M" + " L".join(f"{x:.2f} {y:.2f}" for x, y in points) if len(points) > 1 else ""
-    return Line(name, tone, path, " ".join(f"M{x:.2f} {y:.2f}h0" for x, y in points))
-
-
-def _tick(at: int, low: float, high: float) -> tuple[str, str]:
-    return f"{at * 100 / TICKS:g}", f"{high - at * (high - low) / TICKS:.3g}".replace("-", "−")
-
-
-def newest_of(benchmark_ids: Sequence[str]) -> dict[str, list[Evaluation]]:
-    """Return for each benchmark its candidates' newest completed runs, the newest first; two queries."""
-    rows = Evaluation.objects.filter(benchmark_id__in=benchmark_ids, job__status=Status.COMPLETED).order_by()
-    newest = rows.values("benchmark_id", "candidate").annotate(newest=Max("pk")).values_list("newest", flat=True)
-    found: dict[str, list[Evaluation]] = {}
-    for run in Evaluation.objects.filter(pk__in=list(newest)).select_related("job").defer("config").order_by("-id"):
-        found.setdefault(run.benchmark_id, []).append(run)
-    return {name: some[:NAMED] for name, some in found.items()}
+def _headline(run: Evaluation, functions: Sequence[str]) -> Headline:
+    return next((told for _, told in scores_of(run, functions)), Headline(None, ""))
 
 
 def counts_of(benchmark_ids: Sequence[str]) -> dict[str, int]:

@@ -2,42 +2,50 @@
 
 from django.urls import path
 
-from apps.evals import (
-    benchmark_views,
-    compare_export,
-    compare_keep,
-    compare_views,
-    evaluation_views,
-    keep_views,
-    run_export,
-    run_views,
-    scorer_views,
-)
+from apps.evals.benchmarks import schedule_views as schedules
+from apps.evals.benchmarks import views as benchmarks
+from apps.evals.compare import baseline_views
+from apps.evals.compare import export_views as compare_exports
+from apps.evals.compare import keep_views as compare_keeps
+from apps.evals.compare import views as compare
+from apps.evals.runs import export_views, keep_views, list_views, row_views, start_views
+from apps.evals.runs import views as runs
+from apps.evals.scorers import change_views as scorer_changes
+from apps.evals.scorers import views as scorers
 
 app_name = "evals"
 BENCHMARK = "benchmarks/<path:benchmark_id>/"
+SCHEDULE = "evaluations/schedules/<int:number>/"
 RUN = "evaluations/<str:job_id>/"
 SCORER = "scorers/<path:scoring_fn_id>/"
 urlpatterns = [
-    path("benchmarks/", benchmark_views.benchmark_list, name="benchmark-list"),
-    path("benchmarks/new/", benchmark_views.benchmark_new, name="benchmark-new"),
-    path(f"{BENCHMARK}delete/", benchmark_views.benchmark_delete, name="benchmark-delete"),
-    path(BENCHMARK, benchmark_views.benchmark_detail, name="benchmark-detail"),
-    path("evaluations/", run_views.evaluation_list, name="evaluation-list"),
-    path("evaluations/new/", run_views.evaluation_new, name="evaluation-new"),
-    path("evaluations/estimate/", run_views.evaluation_estimate, name="evaluation-estimate"),
-    path("evaluations/compare/", compare_views.evaluation_compare, name="evaluation-compare"),
-    path("evaluations/compare/export.csv", compare_export.compare_export, name="compare-export"),
-    path("evaluations/compare/keep/", compare_keep.compare_keep, name="compare-keep"),
-    path(f"{RUN}rows/<int:number>/", evaluation_views.evaluation_row, name="evaluation-row"),
-    path(f"{RUN}cancel/", evaluation_views.evaluation_cancel, name="evaluation-cancel"),
-    path(f"{RUN}again/", evaluation_views.evaluation_again, name="evaluation-again"),
+    path("benchmarks/", benchmarks.benchmark_list, name="benchmark-list"),
+    path("benchmarks/new/", benchmarks.benchmark_new, name="benchmark-new"),
+    path(f"{BENCHMARK}delete/", benchmarks.benchmark_delete, name="benchmark-delete"),
+    path(BENCHMARK, benchmarks.benchmark_detail, name="benchmark-detail"),
+    path("evaluations/", list_views.evaluation_list, name="evaluation-list"),
+    path("evaluations/new/", start_views.evaluation_new, name="evaluation-new"),
+    path("evaluations/estimate/", start_views.evaluation_estimate, name="evaluation-estimate"),
+    path("evaluations/compare/", compare.evaluation_compare, name="evaluation-compare"),
+    path("evaluations/compare/export.csv", compare_exports.compare_export, name="compare-export"),
+    path("evaluations/compare/keep/", compare_keeps.compare_keep, name="compare-keep"),
+    path(f"{SCHEDULE}run/", schedules.schedule_run, name="schedule-run"),
+    path(f"{SCHEDULE}edit/", schedules.schedule_edit, name="schedule-edit"),
+    path(f"{SCHEDULE}pause/", schedules.schedule_pause, name="schedule-pause"),
+    path(f"{SCHEDULE}delete/", schedules.schedule_delete, name="schedule-delete"),
+    path(f"{RUN}rows/<int:number>/", row_views.evaluation_row, name="evaluation-row"),
+    path(f"{RUN}rows/<int:number>/score/", row_views.row_score, name="row-score"),
+    path(f"{RUN}cancel/", runs.evaluation_cancel, name="evaluation-cancel"),
+    path(f"{RUN}baseline/", baseline_views.evaluation_baseline, name="evaluation-baseline"),
+    path(f"{RUN}again/", runs.evaluation_again, name="evaluation-again"),
     path(f"{RUN}keep/", keep_views.rows_keep, name="rows-keep"),
-    path(f"{RUN}export/<str:kind>/", run_export.evaluation_export, name="evaluation-export"),
-    path(RUN, evaluation_views.evaluation_detail, name="evaluation-detail"),
-    path("scorers/", scorer_views.scorer_list, name="scorer-list"),
-    path("scorers/new/", scorer_views.scorer_new, name="scorer-new"),
-    path(f"{SCORER}delete/", scorer_views.scorer_delete, name="scorer-delete"),
-    path(f"{SCORER}try/", scorer_views.scorer_try, name="scorer-try"),
-    path(SCORER, scorer_views.scorer_detail, name="scorer-detail"),
+    path(f"{RUN}export/<str:kind>/", export_views.evaluation_export, name="evaluation-export"),
+    path(RUN, runs.evaluation_detail, name="evaluation-detail"),
+    path("scorers/", scorers.scorer_list, name="scorer-list"),
+    path("scorers/new/", scorer_changes.scorer_new, name="scorer-new"),
+    path(f"{SCORER}edit/", scorer_changes.scorer_edit, name="scorer-edit"),
+    path(f"{SCORER}switch/", scorer_changes.scorer_switch, name="scorer-switch"),
+    path(f"{SCORER}delete/", scorer_changes.scorer_delete, name="scorer-delete"),
+    path(f"{SCORER}try/", scorers.scorer_try, name="scorer-try"),
+    path(SCORER, scorers.scorer_detail, name="scorer-detail"),
 ]

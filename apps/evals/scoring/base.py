@@ -13,12 +13,14 @@ from statistics import fmean, median
 from typing import Any
 
 from apps.core.errors import ConsoleError
+from apps.evals import spread
 from apps.evals.schemas import (
     BasicScoringFnParams,
     LLMAsJudgeScoringFnParams,
     RegexParserScoringFnParams,
     ScoringFnParams,
 )
+from apps.evals.scoring.templates import places_in
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -30,6 +32,7 @@ KINDS: dict[str, type[BasicScoringFnParams | RegexParserScoringFnParams | LLMAsJ
     "llm_as_judge": LLMAsJudgeScoringFnParams,
 }
 COLUMNS_TOLD = 8
+LONGEST_CATEGORY = 200  # an expression that finds all a judge says would make each answer one, of any length
 
 
 class RowError(Exception):
@@ -59,7 +62,7 @@ class Scorer:
     description: str
     run: Callable[[Task], Awaitable[Json]]
     params: ScoringFnParams | None  # None: there is no useful default, a run must bring its own
-    needs: tuple[str, ...] = ("expected_answer", "generated_answer")
+    needs: tuple[str, ...] = ("expected_answer", "generated_answer")  # columns; of a judge its prompt decides
     return_type: str = "number"
     kinds: tuple[str, ...] = ()  # other kinds of parameters it takes
     most_expressions: int | None = None
@@ -70,6 +73,11 @@ class Scorer:
         """The kinds of parameters it takes, the usual one first."""
         usual = self.params.type if self.params is not None else "llm_as_judge"
         return (usual, *self.kinds)
+
+    def needed(self, params: ScoringFnParams | None) -> tuple[str, ...]:
+        """Return the columns a row needs to be scored with these parameters: for a judge, those its prompt names."""
+        prompt = getattr(params, "prompt_template", None) if self.takes[0] == "llm_as_judge" else None
+        return places_in(prompt) if prompt else self.needs
 
     @property
     def asks_a_model(self) -> bool:
@@ -87,9 +95,10 @@ async def score(scorer: Scorer, row: Json, params: ScoringFnParams, judge: Judge
 
     Never raises for what is in the row, for what a judge answers, or for a judge that cannot be reached.
     """
-    missing = [column for column in scorer.needs if row.get(column) is None]
+    missing = [column for column in scorer.needed(params) if row.get(column) is None]
     if missing:
-        has = ", ".join(f"'{name}'" for name in list(row)[:COLUMNS_TOLD]) or "none"
+        filled = [name for name, value in row.items() if value not in (None, "")]
+        has = ", ".join(f"'{name}'" for name in filled[:COLUMNS_TOLD]) or "none"
         return failed(f"The row needs {' and '.join(map(repr, missing))}. Its columns: {has}.")
     try:
         return await scorer.run(Task(row, params, judge, embed))
@@ -113,7 +122,7 @@ def aggregate(score_rows: Sequence[Json], functions: Sequence[str]) -> Json:
 
 
 def _accuracy(rows: Sequence[Json]) -> Json:
-    correct = math.fsum(number for row in rows if (number := _number(row.get("score"))) is not None)
+    correct = math.fsum(number for row in rows if (number := spread.number(row.get("score"))) is not None)
     return {"accuracy": correct / len(rows) if rows else None, "num_correct": correct, "num_total": len(rows)}
 
 
@@ -123,7 +132,7 @@ def _average(rows: Sequence[Json]) -> Json:
 
 
 def _weighted_average(rows: Sequence[Json]) -> Json:
-    pairs = [(number, _weight(row)) for row in rows if (number := _number(row.get("score"))) is not None]
+    pairs = [(number, _weight(row)) for row in rows if (number := spread.number(row.get("score"))) is not None]
     total = math.fsum(weight for _, weight in pairs)
     return {"weighted_average": math.fsum(number * weight for number, weight in pairs) / total if total else None}
 
@@ -148,24 +157,14 @@ AGGREGATIONS: dict[str, Callable[[Sequence[Json]], Json]] = {
 
 
 def _numbers(rows: Sequence[Json]) -> list[float]:
-    return [number for row in rows if (number := _number(row.get("score"))) is not None]
+    return [number for row in rows if (number := spread.number(row.get("score"))) is not None]
 
 
 def _weight(row: Json) -> float:
-    weight = _number(row.get("weight"))
+    weight = spread.number(row.get("weight"))
     return 1.0 if weight is None else weight
 
 
-def _number(score: Any) -> float | None:
-    """Return a score as a number: judges write theirs as text. None for what is no number one can count with."""
-    if not isinstance(score, int | float | str):
-        return None
-    try:
-        number = float(score)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and abs(number) < 1e100 else None
-
-
 def _category(score: Any) -> str:
-    return score if isinstance(score, str) else json.dumps(score, ensure_ascii=False)
+    text = score if isinstance(score, str) else json.dumps(score, ensure_ascii=False)
+    return text if len(text) <= LONGEST_CATEGORY else f"{text[: LONGEST_CATEGORY - 1]}…"

@@ -13,7 +13,10 @@ async def _called(task: Task) -> Json:
     if not isinstance(order["id"], str):
         raise RowError("'id' must be text: it names the category, as in 'simple_12'.")
     order["answer"] = task.text("generated_answer")
-    wrong: str = await pool.run("calls", order, settings.SCORING_TIMEOUT_S)
+    try:
+        wrong: str = await pool.run("calls", order, settings.SCORING_TIMEOUT_S)
+    except pool.Ended as error:  # what keeps a parser busy for so long, or breaks it, is no call
+        wrong = str(error)
     return {"score": 0.0, "reason": wrong} if wrong else {"score": 1.0}
 
 

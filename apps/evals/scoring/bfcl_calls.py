@@ -9,9 +9,9 @@ from typing import Any
 
 from apps.evals.scoring.bfcl_values import PYTHON, Raw, pieces
 
-FENCE = re.compile(r"```[\w+-]*\n?(.*?)```", re.DOTALL)
+FENCE = re.compile(r"```[\w+-]*+\n?(.*?)```", re.DOTALL)
 TAG = re.compile(r"^<tool_call>|</tool_call>$|^<\|python_tag\|>")
-CALL = re.compile(r"\s*([A-Za-z_$][\w$.]*)\s*\((.*)\)\s*;?\s*", re.DOTALL)
+CALL = re.compile(r"([A-Za-z_$][\w$.]*)\s*\((.*)\)", re.DOTALL)
 ARGUMENT = re.compile(r"\s*([A-Za-z_$][\w$]*)\s*=(?!=)(.*)", re.DOTALL)
 OPERATIONS: dict[type, Any] = {
     ast.Add: lambda one, other: one + other,
@@ -19,6 +19,9 @@ OPERATIONS: dict[type, Any] = {
     ast.Mult: lambda one, other: one * other,
     ast.Div: lambda one, other: one / other,
 }
+# What reading an answer may end with: it is too deep or too large for a parser. SystemError is Python 3.11's own, of a
+# tree that is deep while something else goes on.
+UNREADABLE = (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError, SystemError)
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,9 @@ def _from_object(value: Any) -> Call | None:
 def _from_python(text: str) -> list[Call]:
     try:
         tree = ast.parse(text if text.startswith("[") else f"[{text}]", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        calls = [_call(node) for node in (tree.elts if isinstance(tree, ast.List) else [tree])]
+    except UNREADABLE:
         return []
-    nodes = tree.elts if isinstance(tree, ast.List) else [tree]
-    calls = [_call(node) for node in nodes]
     return [call for call in calls if call is not None] if all(calls) else []
 
 
@@ -120,7 +122,7 @@ def _from_text(text: str) -> list[Call]:
         text = text[1:-1]
     calls = []
     for piece in pieces(text):
-        found = CALL.fullmatch(piece)
+        found = CALL.fullmatch(piece.removesuffix(";").rstrip())
         if found is None:
             return []
         arguments: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from apps.evals.scoring.bfcl_calls import Call, calls_in
+from apps.evals.scoring.bfcl_calls import UNREADABLE, Call, calls_in
 from apps.evals.scoring.bfcl_values import JAVA, JAVASCRIPT, PYTHON, converted, typed
 from apps.evals.scoring.refusal import Refused
 
@@ -32,7 +32,10 @@ def verdict(order: Any) -> str:
         return "No call of a function could be read from the answer."
     if len(calls) != len(allowed):
         return f"It calls {len(calls)} functions, not {len(allowed)}."
-    return _matched(calls, allowed, functions, language)
+    try:
+        return _matched(calls, allowed, functions, language)
+    except UNREADABLE:
+        return "Its calls hold numbers or nestings beyond all bounds."
 
 
 def _matched(calls: list[Call], allowed: list[tuple[str, Json]], functions: dict[str, Json], language: str) -> str:

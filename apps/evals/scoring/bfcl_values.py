@@ -31,7 +31,7 @@ JAVA_LIST = re.compile(
     r"|(?:Arrays\.asList|List\.of|Set\.of)\s*\((.*)\)",
     re.DOTALL,
 )
-JAVA_FILLED = re.compile(r"new\s+\w+\s*<.*?>\s*\(\s*\)\s*(?:\{\{?(.*?)\}?\})?", re.DOTALL)
+JAVA_FILLED = re.compile(r"new\s+\w+\s*(?><.*?>\s*\(\s*\))\s*(?:\{\{?(.*?)\}?\})?", re.DOTALL)
 JAVA_ADD = re.compile(r"\s*(add|put|push|offer)\s*\((.*)\)\s*", re.DOTALL)
 JS_ARRAY = re.compile(r"\[(.*)\]|(?:new\s+)?Array\s*\((.*)\)", re.DOTALL)
 JS_OBJECT = re.compile(r"\{(.*)\}", re.DOTALL)

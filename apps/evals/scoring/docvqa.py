@@ -3,7 +3,6 @@
 import json
 import re
 from contextlib import suppress
-from functools import lru_cache
 
 from apps.evals.schemas import BasicScoringFnParams
 from apps.evals.scoring.base import Json, Scorer, Task
@@ -29,7 +28,6 @@ CONTRACTED = [
 APOSTROPHES = {word.replace("'", ""): word for word in CONTRACTED}
 
 
-@lru_cache(maxsize=1024)
 def normalised(text: str) -> str:
     """Return the answer's wording without what does not count."""
     text = text.replace("\n", " ").replace("\t", " ").strip()

@@ -12,7 +12,7 @@ from apps.evals.scoring.ifeval_text import capital_words, language_of, paragraph
 from apps.evals.scoring.refusal import Refused
 
 Kwargs = dict[str, Any]
-BULLET = re.compile(r"^\s*(?:\*[^*].*|-.*)$", re.MULTILINE)
+BULLET = re.compile(r"^[^\S\n]*+(?:\*[^*].*|-.*)$", re.MULTILINE)
 FENCES = ("```json", "```Json", "```JSON", "```")
 VERDICTS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 STARS = re.compile(r"\s?\*\*\*\s?")
@@ -100,7 +100,8 @@ def _first_word(kwargs: Kwargs, answer: str) -> bool:
 
 
 def _placeholders(kwargs: Kwargs, answer: str) -> bool:
-    return len(re.findall(r"\[.*?\]", answer)) >= int(kwargs["num_placeholders"])
+    closed = (part for line in answer.split("\n") for part in line.split("]")[:-1])
+    return sum("[" in part for part in closed) >= int(kwargs["num_placeholders"])
 
 
 def _postscript(kwargs: Kwargs, answer: str) -> bool:
@@ -135,7 +136,11 @@ def _json(kwargs: Kwargs, answer: str) -> bool:
 
 
 def _title(kwargs: Kwargs, answer: str) -> bool:
-    return any(title.lstrip("<").rstrip(">").strip() for title in re.findall(r"<<[^\n]+>>", answer))
+    return any(_named(line, line.find("<<"), line.rfind(">>")) for line in answer.split("\n"))
+
+
+def _named(line: str, start: int, end: int) -> bool:
+    return 0 <= start < end - 2 and bool(line[start:end].lstrip("<").rstrip(">").strip())
 
 
 def _two_responses(kwargs: Kwargs, answer: str) -> bool:

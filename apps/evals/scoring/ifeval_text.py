@@ -12,7 +12,7 @@ SHORT = (
 )
 # Where a sentence may end: marks before a blank, before the text's end, or right before a bracket, quote or star.
 MARKS = re.compile(r"""[.!?]+(?=[)";}\]*:@'({\[]|\s|\Z)""")
-NEXT = re.compile(r"\s*(\S+)")
+NEXT = re.compile(r"\s*(\S{1,60})")
 LAST_WORD = re.compile(r"[^\s(\[{\"'“‘*_<]+\Z")
 LONGEST_WORD = 60
 OPENERS = "([{\"'“‘*_<"

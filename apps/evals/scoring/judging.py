@@ -1,14 +1,12 @@
 """Functions that ask a model for its verdict by a template, and find the score in what it says."""
 
-import re
-from collections.abc import Mapping
-
 from apps.evals.schemas import LLMAsJudgeScoringFnParams
 from apps.evals.scoring import expressions
 from apps.evals.scoring.base import Json, Scorer, Task
+from apps.evals.scoring.templates import PLACES, fill, places_in
 
-PLACES = ("input_query", "expected_answer", "generated_answer", "context")
-PLACE = re.compile(r"\{(" + "|".join(PLACES) + r")\}")
+NO_EXPRESSIONS = "There are no judge_score_regexes to find a score in the judge's words; they are kept as they are."
+NOT_FOUND = "The judge's words hold no score that the expressions find."
 GRADING = """\
 You grade an answer to a question of fact against the answer that is known to be right. Look at what is claimed, not at
 how it is worded.
@@ -32,11 +30,6 @@ Reply with one letter and nothing else: A, B or C.
 """
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """Return the template with the places it names filled in, once and literally; other braces stay as they are."""
-    return PLACE.sub(lambda found: values.get(found.group(1), found.group(0)), template)
-
-
 def values_of(task: Task) -> dict[str, str]:
     """Return what the places of a template stand for in this row."""
     return {name: task.text(name) for name in PLACES if task.row.get(name) is not None}
@@ -45,17 +38,18 @@ def values_of(task: Task) -> dict[str, str]:
 async def _judged(task: Task) -> Json:
     prompt = fill(task.params.prompt_template or "", values_of(task))
     feedback = await task.judge(task.params.judge_model, prompt)
-    score = await expressions.first_group(task.params.judge_score_regexes, feedback)
-    return {"score": score, "judge_feedback": feedback}
+    patterns = task.params.judge_score_regexes
+    score = await expressions.first_group(patterns, feedback) if patterns else None
+    why = {} if score is not None else {"error": NOT_FOUND if patterns else NO_EXPRESSIONS}
+    return {"score": score, "judge_feedback": feedback, **why}
 
 
-NEEDS = ("input_query", "expected_answer", "generated_answer")
 BASE = Scorer(
     "llm-as-judge::base",
     "What a model says of the answer when it is asked by a template of your own; an expression finds its score.",
     _judged,
     None,
-    NEEDS,
+    PLACES,
     return_type="string",
     needs_template=True,
 )
@@ -69,6 +63,6 @@ SIMPLEQA = Scorer(
         judge_score_regexes=expressions.trust(["(A|B|C)"]),
         aggregation_functions=["categorical_count"],
     ),
-    NEEDS,
+    places_in(GRADING),
     return_type="string",
 )

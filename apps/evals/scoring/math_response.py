@@ -36,10 +36,10 @@ async def _same(expected: str, answer: str) -> bool:
     if expected == answer:
         return True
     if INTEGER.fullmatch(expected) and INTEGER.fullmatch(answer):
-        return expected.lstrip("-0") == answer.lstrip("-0") and (expected[:1] == "-") == (answer[:1] == "-")
+        return _signed(expected) == _signed(answer)
     numbers = value_of(expected), value_of(answer)
     if numbers[0] is not None and numbers[1] is not None:
-        return f"{numbers[0]:.2e}" == f"{numbers[1]:.2e}"
+        return f"{numbers[0]:z.2e}" == f"{numbers[1]:z.2e}"  # z: -0 is 0
     if not (_is_algebra(expected) and _is_algebra(answer) and find_spec("math_verify")):
         return False
     order = {"expected": expected, "answer": answer}
@@ -48,6 +48,12 @@ async def _same(expected: str, answer: str) -> bool:
     except RowError:  # too hard, or no mathematics after all: then the texts decide, and they differ
         return False
     return equal
+
+
+def _signed(integer: str) -> tuple[bool, str]:
+    """Return whether a whole number is below zero, and its digits: it may have more than Python reads."""
+    digits = integer.lstrip("-0")
+    return bool(digits) and integer[0] == "-", digits
 
 
 def _is_algebra(text: str) -> bool:

@@ -28,8 +28,12 @@ START_S = 30.0  # a child's start and imports, on a busy machine
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")  # nothing secret
 
 
-class TooSlow(RowError):
-    """The order took longer than its limit; the child that ran it is gone."""
+class Ended(RowError):
+    """The child ended in the middle of the order: that took more memory than it may, or broke it."""
+
+
+class TooSlow(Ended):
+    """The order took longer than its limit, and the child was ended."""
 
 
 async def run(task: str, payload: Any, seconds: float) -> Any:
@@ -104,7 +108,7 @@ class Child:
         code = self.end()
         if code in (-signal.SIGALRM, -signal.SIGKILL):
             return TooSlow(f"Scoring the row took longer than {seconds:g} s and was stopped.")
-        return RowError("Scoring the row took more memory than it may have, or broke the process that did it.")
+        return Ended("Scoring the row took more memory than it may have, or broke the process that did it.")
 
 
 class _Pool:

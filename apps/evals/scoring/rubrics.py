@@ -13,12 +13,14 @@ from typing import Any
 from apps.evals.schemas import BasicScoringFnParams
 from apps.evals.scoring import rubric_prompts as prompts
 from apps.evals.scoring.base import Json, RowError, Scorer, Task
-from apps.evals.scoring.judging import fill, values_of
+from apps.evals.scoring.judging import values_of
+from apps.evals.scoring.templates import fill
 
 CHOICES = {"A": 0.4, "B": 0.6, "C": 1.0, "D": 0.0, "E": 1.0}
 FACTS, LIKENESS = 0.75, 0.25  # what the facts and the likeness of the wording count for in answer-correctness
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 FEEDBACK_TOLD = 2_000
+NOTHING_FOUND = "The judge found nothing in the row that the score is a share of."
 Verdict = tuple[float | None, Json]
 
 
@@ -147,7 +149,8 @@ async def _relevancy(task: Task) -> Verdict:
 def _scorer(name: str, description: str, judge: Callable[[Task], Any], *needs: str) -> Scorer:
     async def run(task: Task) -> Json:
         score, metadata = await judge(task)
-        return {"score": score, "metadata": metadata}
+        why = {} if score is not None else {"error": NOTHING_FOUND}
+        return {"score": score, "metadata": metadata, **why}
 
     params = BasicScoringFnParams(aggregation_functions=["average"])
     return Scorer(f"braintrust::{name}", description, run, params, needs, kinds=("llm_as_judge",))

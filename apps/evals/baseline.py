@@ -1,0 +1,36 @@
+"""The run that the others of its benchmark are held against, once a person has chosen one."""
+
+from collections.abc import Sequence
+
+from apps.accounts import audit
+from apps.accounts.principals import Principal
+from apps.core.errors import Conflict
+from apps.evals.models import Benchmark, Evaluation
+
+
+def can_be(run: Evaluation) -> bool:
+    """Return whether a run can be held against: it has ended, and rows of it are scored."""
+    return not run.job.is_active and run.row_count > 0
+
+
+def choose(run: Evaluation, actor: Principal) -> None:
+    """Make a run the baseline of its benchmark; called inside a write. Raises NotFound and Conflict."""
+    if not can_be(run):
+        raise Conflict("A baseline is a run that has ended with scored rows. Wait until it is done, or choose another.")
+    benchmark = Benchmark.objects.named(run.benchmark_id)
+    if benchmark.baseline_id == run.pk:
+        return
+    Benchmark.objects.filter(pk=benchmark.pk).update(baseline=run)
+    audit.note(actor, "set_baseline", "benchmark", benchmark.benchmark_id, job=run.job.job_id)
+
+
+def clear(run: Evaluation, actor: Principal) -> None:
+    """Let its benchmark have no baseline any more, if this run is it; called inside a write."""
+    if Benchmark.objects.filter(baseline=run).update(baseline=None):
+        audit.note(actor, "unset_baseline", "benchmark", run.benchmark_id, job=run.job.job_id)
+
+
+def among(runs: Sequence[Evaluation]) -> set[int]:
+    """Return the keys of those runs that are baselines; one query."""
+    chosen = Benchmark.objects.filter(baseline__in=[run.pk for run in runs]).values_list("baseline_id", flat=True)
+    return {pk for pk in chosen if pk is not None}

@@ -1,0 +1,172 @@
+"""Pages of benchmarks: list, new, one with its leaderboard and runs, deleting."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.accounts.auth import principal_of
+from apps.accounts.models import AuditLine
+from apps.accounts.pages import requires
+from apps.core import once
+from apps.core.errors import ConsoleError
+from apps.core.htmx import is_partial
+from apps.core.keyset import page_of
+from apps.datasets import uses
+from apps.datasets.models import Dataset
+from apps.evals import code, costs, functions, lookup, registry, schemas, standings
+from apps.evals.benchmarks import history, schedule_list
+from apps.evals.benchmarks.form import BenchmarkForm
+from apps.evals.models import Benchmark, Evaluation
+from apps.inference import chat
+from apps.inference.models import Model
+from apps.jobs.live import LIST
+from apps.jobs.models import ACTIVE
+
+SHOWN_RUNS = 20
+OFFERED = 5
+
+
+@require_GET
+@requires("viewer")
+def benchmark_list(request: HttpRequest) -> HttpResponse:
+    """Show the benchmarks, newest first, with the newest score of each candidate."""
+    words = request.GET.get("q", "").strip()[:200]
+    found = Benchmark.objects.all()
+    for word in words.split():
+        found = found.filter(benchmark_id__icontains=word) | found.filter(dataset_id__icontains=word)
+    page = page_of(found, request.GET)
+    names = [one.benchmark_id for one in page]
+    newest, counts = standings.newest_of(page), standings.counts_of(names)
+    rows = [(one, newest[name], counts.get(name, 0)) for one, name in zip(page, names, strict=True)]
+    any_benchmark = bool(page.rows) or Benchmark.objects.exists()
+    context = {"page": page, "rows": rows, "words": words, "any_benchmark": any_benchmark}
+    if not any_benchmark:
+        context["offered"] = fit_datasets()
+    return render(request, "evals/_benchmarks.html" if is_partial(request) else "evals/benchmark_list.html", context)
+
+
+def fit_datasets() -> list[Dataset]:
+    """Return a few datasets a benchmark can be made of in one step."""
+    return list(uses.fit_for(Dataset.objects.shown().defer("gaps"), uses.EVALUATION).order_by("-updated_at")[:OFFERED])
+
+
+@require_http_methods(["GET", "POST"])
+@requires("operator")
+@once.only
+def benchmark_new(request: HttpRequest) -> HttpResponse:
+    """Register a benchmark; ``?dataset=`` makes one of a dataset in one step, ``?copy=`` begins with another one."""
+    copied = Benchmark.objects.filter(benchmark_id=request.GET.get("copy", "")).first()
+    initial = BenchmarkForm.initial_of(request.GET.get("dataset", "")[:255], copied)
+    form = BenchmarkForm(request.POST if request.method == "POST" else None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                benchmark = registry.register(form.asked(), principal_of(request))
+        except ConsoleError as error:
+            form.add_error("benchmark_id", error.detail)
+        else:
+            return redirect("evals:benchmark-detail", benchmark.benchmark_id)
+    status = 422 if form.is_bound else 200
+    return render(request, "evals/benchmark_form.html", {"form": form, "copied": copied}, status=status)
+
+
+@require_GET
+@requires("viewer")
+def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
+    """Show a benchmark: what it is made of, who does best, and its runs."""
+    benchmark = Benchmark.objects.with_baseline(benchmark_id)
+    if benchmark is None:
+        return _gone(request, benchmark_id)
+    chosen = list(benchmark.scoring_functions)
+    done = standings.completed(benchmark_id)
+    by = request.GET.get("by", "")
+    by = by if by in chosen else standings.telling(done, chosen)
+    runs = list(_runs(benchmark_id)[: SHOWN_RUNS + 1])
+    dataset = Dataset.objects.shown().defer("gaps").filter(dataset_id=benchmark.dataset_id).first()
+    leaders = standings.leaderboard(done, chosen, by, benchmark.baseline) if by else []
+    context = {
+        "benchmark": benchmark,
+        "dataset": dataset,
+        "why_not": uses.of(dataset, uses.EVALUATION).why if dataset else "it does not exist",
+        "functions": [(name, _function(name)) for name in chosen],
+        "by": by,
+        "standings": leaders,
+        "any_cost": any(costs.of(one.newest).cost for one in leaders),
+        "chart": history.chart(done, by, benchmark.baseline) if by else None,
+        "runs": [(run, standings.scores_of(run)) for run in runs[:SHOWN_RUNS]],
+        "schedules": schedule_list.of(benchmark),
+        "has_more": len(runs) > SHOWN_RUNS,
+        "poll": any(run.job.is_active for run in runs),
+        "delete_text": what_goes(benchmark),
+        "topic": LIST,
+        "calls": [("run", "", _code(request, benchmark_id, runs[0] if runs else None))],
+    }
+    return render(request, "evals/benchmark_detail.html", context)
+
+
+def _code(request: HttpRequest, benchmark_id: str, run: Evaluation | None) -> code.Call:
+    """Return the call that runs a benchmark: as its newest run, or with the model to take when nobody has chosen."""
+    if run is not None:
+        return code.run(code.origin_of(request), benchmark_id, run.config)
+    model = chat.best_of(Model.objects.offered())
+    candidate = {"type": "model", "model": str(model or "MODEL"), "sampling_params": {"strategy": {"type": "greedy"}}}
+    config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate})
+    return code.run(code.origin_of(request), benchmark_id, config)
+
+
+def _runs(benchmark_id: str) -> Any:
+    rows = Evaluation.objects.filter(benchmark_id=benchmark_id).select_related("job").defer("config")
+    return rows.order_by("-id")
+
+
+def _function(name: str) -> schemas.ScoringFn | None:
+    """Return a scoring function; None when it does not exist any more."""
+    try:
+        return functions.named(name)
+    except ConsoleError:
+        return None
+
+
+@require_http_methods(["GET", "POST"])
+@requires("operator")
+@once.only
+def benchmark_delete(request: HttpRequest, benchmark_id: str) -> HttpResponse:
+    """Take a benchmark away; asked once."""
+    benchmark = lookup.benchmark_or_404(benchmark_id)
+    if request.method == "POST":
+        with transaction.atomic():
+            registry.unregister(benchmark_id, principal_of(request))
+        messages.success(request, f"Benchmark {benchmark_id} was deleted.")
+        return redirect("evals:benchmark-list")
+    back = reverse("evals:benchmark-detail", args=[benchmark_id])
+    context = {"benchmark": benchmark, "text": what_goes(benchmark), "back": back}
+    return render(request, "evals/benchmark_delete.html", context)
+
+
+def what_goes(benchmark: Benchmark) -> str:
+    """Return what a person should know before a benchmark is deleted: what runs of it, and what stays."""
+    runs = Evaluation.objects.filter(benchmark_id=benchmark.benchmark_id)
+    running = list(runs.filter(job__status__in=ACTIVE).values_list("candidate", flat=True)[:3])
+    ended = runs.exclude(job__status__in=ACTIVE).count()
+    told = [f"{benchmark.benchmark_id} goes for good; its dataset is not touched."]
+    if by_itself := benchmark.schedules.count():
+        told.append(f"Its {by_itself} schedules go with it." if by_itself > 1 else "Its schedule goes with it.")
+    if running:
+        told.append(f"What runs is cancelled: {', '.join(running)}.")
+    if ended:
+        told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
+    return " ".join(told)
+
+
+def _gone(request: HttpRequest, benchmark_id: str) -> HttpResponse:
+    """Answer with what is left of a deleted benchmark: who deleted it and when, and the way to its runs."""
+    lines = AuditLine.objects.filter(kind="benchmark", action="delete", object_id=benchmark_id)
+    line = lines.order_by("-pk").first()
+    if line is None:
+        raise Http404(f"Benchmark '{benchmark_id}' not found")
+    return render(request, "evals/benchmark_gone.html", {"benchmark_id": benchmark_id, "line": line}, status=404)

@@ -1,0 +1,77 @@
+"""What a new evaluation would start: calls, and by earlier runs about how long it takes and what it costs."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import Max
+
+from apps.evals import costs
+from apps.evals.models import Evaluation
+from apps.evals.running import candidates
+from apps.evals.runs.form import RunForm
+from apps.inference import prices
+from apps.inference.prices import Cost
+from apps.jobs.models import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Runs, rows of each, calls of candidates and of judges; seconds and cost are None where nothing tells them.
+
+    Nothing is counted for a form that is refused: its errors say why.
+    """
+
+    runs: int
+    rows: int
+    calls: int
+    judged: int
+    has_agents: bool
+    seconds: float | None = None
+    cost: Cost | None = None
+    is_refused: bool = False
+
+
+def of(form: RunForm) -> Estimate:
+    """Return the estimate of the form as it stands, whole or not; three queries at most beyond its check."""
+    chosen, rows = form.chosen, form.rows
+    if _is_refused(form):
+        return Estimate(0, rows, 0, 0, False, is_refused=True)
+    times = form.repetitions
+    runs = len(chosen) * times
+    judged = runs * rows * sum(one.scorer.asks_a_model for one in form.scorers)
+    has_agents = any(one.type == "agent" for one in chosen)
+    models = {candidates.name_of(one): candidates.model_of(one) for one in chosen}
+    earlier = _earlier(form.benchmark.benchmark_id, list(models)) if chosen else {}
+    if len(earlier) < len(models) or not chosen:
+        return Estimate(runs, rows, runs * rows, judged, has_agents)
+    ran = [(models[name], earlier[name]) for one in chosen for name in [candidates.name_of(one)]]
+    seconds = [run.job.ran_s / run.row_count for _, run in ran if run.job.ran_s is not None]
+    return Estimate(
+        runs, rows, runs * rows, judged, has_agents,
+        sum(seconds) * rows * times if len(seconds) == len(ran) else None,
+        _cost(ran, form.judges, rows * times),
+    )  # fmt: skip
+
+
+def _is_refused(form: RunForm) -> bool:
+    """Return whether a form that was sent has errors beyond that nobody is chosen yet, which the numbers tell."""
+    return bool(form.chosen or form.errors.keys() - {"models"}) and bool(form.errors)
+
+
+def _earlier(benchmark_id: str, names: list[str]) -> dict[str, Evaluation]:
+    """Return the newest completed run of each candidate that ran from its first row to its last."""
+    done = Evaluation.objects.filter(benchmark_id=benchmark_id, candidate__in=names, row_count__gt=0)
+    done = done.filter(job__status=Status.COMPLETED, job__retry_of=None)
+    newest = done.order_by().values("candidate").annotate(newest=Max("pk")).values_list("newest", flat=True)
+    found = Evaluation.objects.filter(pk__in=list(newest)).select_related("job").defer("config", "aggregated")
+    return {run.candidate: run for run in found}
+
+
+def _cost(ran: list[tuple[str, Evaluation]], judges: set[str], rows: int) -> Cost | None:
+    """Return what so many rows would cost as each run's rows did, at the prices of today; None for other judges."""
+    known = prices.named({name for model, run in ran for name in (model, *run.judged)})
+    told = []
+    for model, run in ran:
+        spent = costs.of(run, costs.kept(model, run.judged, known)).cost if judges <= set(run.judged) else None
+        told.append(Cost(spent.amount * rows / Decimal(run.row_count), spent.currency) if spent else None)
+    return prices.total(told)

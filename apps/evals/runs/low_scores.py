@@ -1,0 +1,55 @@
+"""When a row of an evaluation fails, by one function or by any, said to the database."""
+
+from functools import reduce
+from operator import add
+from typing import Any
+
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models.lookups import LessThan
+
+from apps.evals import spread
+from apps.evals.models import EvaluatedRow, Evaluation
+from apps.evals.runs import row_json
+
+
+def numeric(evaluation: Evaluation) -> list[str]:
+    """Return the functions of an evaluation whose scores are numbers, so far."""
+    lies = evaluation.spread.get("functions", {})
+    return [name for name in evaluation.scoring if row_json.is_name(name) and lies.get(name, {}).get("is_number")]
+
+
+def below(evaluation: Evaluation, function: str) -> float:
+    """Return the number under which a function's score is low if nobody says."""
+    return spread.usual_below(evaluation.spread.get("functions", {}).get(function) or {})
+
+
+def only(
+    rows: QuerySet[EvaluatedRow], evaluation: Evaluation, function: str = "", limit: float | None = None
+) -> QuerySet[EvaluatedRow]:
+    """Return the rows that fail one function, or any: those that it did not score are among them.
+
+    A function's score fails below the limit, or below what is usual.
+    """
+    names = [function] if function in evaluation.scoring else _all(evaluation)
+    wanted = Q(worst=spread.UNSCORED)
+    for at, name in enumerate(names):
+        rows = rows.alias(**{f"score_{at}": row_json.score(name)})
+        low = Q(**{f"score_{at}__lt": below(evaluation, name) if limit is None else limit})
+        wanted = low if function == name else wanted | low
+    return rows.filter(wanted)
+
+
+def count(evaluation: Evaluation) -> Any:
+    """Return the expression for how many functions a row fails, as a number below 0; None where one is all there is."""
+    names = _all(evaluation)
+    if len(names) < 2:
+        return None
+    return reduce(add, (_fails(row_json.score(name), below(evaluation, name)) for name in names))
+
+
+def _all(evaluation: Evaluation) -> list[str]:
+    return [name for name in evaluation.scoring if row_json.is_name(name)]
+
+
+def _fails(score: Any, limit: float) -> Any:
+    return Case(When(LessThan(score, Value(limit)), then=Value(-1)), default=Value(0), output_field=IntegerField())
