@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.processes import Console, ModelServer  # noqa: E402
 from tests.program import Program  # noqa: E402
 
 Line = dict[str, Any]
+CHECK = re.compile(r"test_[A-Z]\d+_")  # a browser test that is one of the numbered checks every page must pass
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in ("browser", "client", "scale"):
             if f"/tests/{name}/" in str(item.path):
                 item.add_marker(name)
+        if item.get_closest_marker("browser") and not CHECK.match(item.name):
+            item.add_marker("pages")
         if item.get_closest_marker("browser") and not chromium.exists():
             item.add_marker(pytest.mark.skip(reason=f"no Chromium at {chromium}: apt-get install chromium"))
         if item.get_closest_marker("scale") and not scaled:

@@ -3,6 +3,7 @@
 Knows the command line, the environment and HTTP; imports nothing of the console.
 """
 
+import atexit
 import json
 import os
 import re
@@ -15,9 +16,11 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
+
+from tests import redis_databases
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
@@ -26,13 +29,23 @@ MODELS = (
     "fake", "fake-n1", "fake-n20-d50", "fake-n60-d50", "fake-n100-d100", "fake-n200", "fake-n1000-d5", "fake-i1500-n3",
     "fake-n5-i20000", "fake-n20-d5", "fake-n200-d50", "fake-i50-n1", "fake-embed-e8",
 )  # fmt: skip
-# What seeding leaves in a data folder; it is done once in a run and copied for every further console.
-SEEDED = ("console.sqlite3", "secret_key")
-_seeded: dict[bool, tuple[dict[str, bytes], dict[str, Any]]] = {}
+# What seeding leaves in a data folder; on Postgres, the tables are in a database of their own.
+FILES = ("console.sqlite3", "secret_key")
 # What a shell of a developer may hold and a test must not see.
 FOREIGN = (
     "OPENAI_BASE_URL", "OPENAI_API_KEY", "SECRET_KEY", "DEBUG", "HOST", "PORT", "DJANGO_SETTINGS_MODULE", "TELEMETRY",
 )  # fmt: skip
+
+
+class Seeded(NamedTuple):
+    """What seeding made; it is done once in a run and copied for every console."""
+
+    facts: dict[str, Any]
+    files: dict[str, bytes]
+    template: str  # the database on Postgres that others are made from
+
+
+_seeded: dict[bool, Seeded] = {}
 
 
 def free_port() -> int:
@@ -113,21 +126,23 @@ class Console:
             "API_RATE": "",
             "PYTHONUNBUFFERED": "1",
         }
-        if redis := os.environ.get("REDIS_URL"):
-            # Tests inside this process empty their cache, which empties a whole Redis database.
-            ours["REDIS_URL"] = urlsplit(redis)._replace(path="/10").geturl()
+        if os.environ.get("REDIS_URL"):
+            ours["REDIS_URL"] = redis_databases.numbered(redis_databases.CONSOLES)
         return kept | ours | self.extra
 
     def prepare(self, *, people: bool = True) -> "Console":
         """Make the tables and, unless told otherwise, a person of each role with a session and a key of each role."""
-        if base := os.environ.get("DATABASE_URL"):
-            self.extra["DATABASE_URL"] = _new_database(base)
-            self.facts = self._seed(people)
-            return self
+        base = os.environ.get("DATABASE_URL")
         if people not in _seeded:
-            _seeded[people] = ({}, self._seed(people))
-            _seeded[people][0].update({name: (self.folder / name).read_bytes() for name in SEEDED})
-        files, facts = _seeded[people]
+            if base:
+                self.extra["DATABASE_URL"] = _new_database(base)
+                atexit.register(_drop_database, base, self.extra["DATABASE_URL"])
+            facts = self._seed(people)
+            kept = {name: (self.folder / name).read_bytes() for name in FILES if (self.folder / name).exists()}
+            _seeded[people] = Seeded(facts, kept, self.extra.get("DATABASE_URL", ""))
+        facts, files, template = _seeded[people]
+        if base:
+            self.extra["DATABASE_URL"] = _new_database(base, template)
         for name, content in files.items():
             (self.folder / name).write_bytes(content)
             (self.folder / name).chmod(0o600)
@@ -229,12 +244,13 @@ def _kill(process: "subprocess.Popen[str] | None") -> None:
         process.wait(10)
 
 
-def _new_database(base: str) -> str:
+def _new_database(base: str, template: str = "") -> str:
     import psycopg
 
     name = f"stack_console_{uuid4().hex[:12]}"
+    like = f' TEMPLATE "{urlsplit(template).path.removeprefix("/")}"' if template else ""
     with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        connection.execute(f'CREATE DATABASE "{name}"{like}'.encode())
     return urlsplit(base)._replace(path=f"/{name}").geturl()
 
 

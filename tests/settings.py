@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from urllib.parse import urlsplit
+
+from tests import redis_databases
 
 # A worker of a parallel run has its own folder; the environment is read when the settings are imported.
 os.environ["STACK_CONSOLE_DATA_DIR"] = tempfile.mkdtemp(prefix="stack-console-test-")
@@ -15,9 +16,12 @@ os.environ["TELEMETRY"] = "0"  # a test that wants spans kept turns it on
 from stack_console.settings import *  # noqa: E402, F403
 from stack_console.settings import (  # noqa: E402
     CACHES,
+    CHANNEL_LAYERS,
     DATA_DIR,
     DATABASES,
+    JOB_QUEUES,
     LOGGING,
+    MIDDLEWARE,
     REDIS_URL,
     STATIC_ROOT,
     STORAGES,
@@ -33,8 +37,12 @@ STATIC_ROOT.mkdir()
 # What is due every so often is asked for by the tests that are about it.
 PERIODIC = {}
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+# Tests read pages as browsers do: the line breaks of a template are nothing to them.
+MIDDLEWARE = ["tests.reading.as_read", *MIDDLEWARE]
 LOGGING["root"]["level"] = "WARNING"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 if REDIS_URL:
-    # A test empties its cache, and with it a whole Redis database: live events have another one.
-    CACHES["default"]["LOCATION"] = urlsplit(REDIS_URL)._replace(path="/8").geturl()
+    REDIS_URL = redis_databases.given()
+    CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [REDIS_URL]
+    RQ_QUEUES = {name: {"URL": REDIS_URL} for name in JOB_QUEUES}
+    CACHES["default"]["LOCATION"] = redis_databases.numbered(redis_databases.CACHE)

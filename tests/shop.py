@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests import redis_databases
 from tests.processes import ROOT, Console, ModelServer
 
 
@@ -18,7 +19,7 @@ class Shop:
     """A console's data with a clerk who gives jobs, and any number of workers."""
 
     def __init__(self, folder: Path, *, people: bool = False) -> None:
-        extra = {"OPENAI_BASE_URL": "", "REDIS_URL": os.environ.get("REDIS_URL", "")}
+        extra = {"OPENAI_BASE_URL": "", "REDIS_URL": redis_databases.given()}
         self.console = Console(folder, ModelServer(), extra).prepare(people=people)
         self.console.facts.pop("keys", None)  # it has no models to wait for
         self.clerk = self._spawn(sys.executable, "tests/clerk.py", stdin=subprocess.PIPE, stdout=subprocess.PIPE)

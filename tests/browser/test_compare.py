@@ -56,7 +56,7 @@ def test_E3_two_runs_with_one_flipped_row(tabs: Callable[..., Tab], console: Con
     expect(ui(page, "flip")).to_have_count(1)
     expect(ui(page, "flip-row")).to_have_text("5")
     expect(ui(page, "flip").get_by_text("Worse", exact=True)).to_be_visible()
-    expect(ui(page, "after").locator("del")).to_have_text("today")
+    expect(ui(page, "before").locator("del")).to_have_text(" today")
     expect(ui(page, "flip-scores")).to_have_text("1.00 → 0.00")
     told = [program.read(f"/v1alpha/eval/benchmarks/{name}/jobs/{job}/result") for job in (base, other)]
     numbers = [one["scores"]["basic::equality"]["aggregated_results"]["accuracy"]["accuracy"] for one in told]
@@ -71,6 +71,15 @@ def test_E3_two_runs_with_one_flipped_row(tabs: Callable[..., Tab], console: Con
     page.go_back()
     ui(page, "set-base").click()
     expect(ui(page, "counts")).to_have_text("1 · 8 · 0")
+    page = tab.open(f"/evaluations/{base}/")
+    ui(page, "more").click()
+    ui(page, "set-baseline").click()
+    expect(ui(page, "baseline")).to_be_visible()
+    page = tab.open(f"/evaluations/{other}/")
+    expect(ui(page, "against")).to_contain_text("0 better, 1 worse")
+    tab.audit("evaluation-baseline")
+    ui(page, "compare").click()
+    expect(ui(page, "base-card")).to_contain_text("Baseline")
 
 
 def test_E3_worse_rows_become_rows_of_a_dataset(
@@ -80,6 +89,12 @@ def test_E3_worse_rows_become_rows_of_a_dataset(
     page = tab.open(f"/evaluations/compare/?base={filled['base']}&with={filled['with']}")
     tab.audit("compare")
     expect(ui(page, "flips-about")).to_contain_text("55 of 212")
+    assert all(one.bounding_box()["height"] <= 76 for one in ui(page, "flip").all())  # type: ignore[index]
+    expect(ui(page, "trace-base").first).to_be_hidden()
+    ui(page, "open-flip").first.locator("summary").click()
+    expect(ui(page, "trace-base").first).to_be_visible()
+    expect(ui(page, "trace-base").nth(1)).to_be_hidden()
+    tab.audit("compare-open")
     page.get_by_role("link", name="Worse 14").click()
     expect(ui(page, "flip")).to_have_count(14)
     ui(page, "keep-worse").click()
@@ -96,6 +111,19 @@ def test_E3_worse_rows_become_rows_of_a_dataset(
     assert download.value.suggested_filename.endswith(".csv")
 
 
+def test_texts_of_rows_can_be_read_beside_an_open_row(
+    tabs: Callable[..., Tab], console: Console, filled: dict[str, str]
+) -> None:
+    page = tabs(console).open(f"/evaluations/{filled['with']}/rows/3/")
+
+    for name in ("Input", "Generated"):
+        box = page.get_by_role("columnheader", name=name).bounding_box()
+        assert box and box["width"] >= 140
+    expect(page.get_by_role("columnheader", name="Expected")).to_be_hidden()
+    ui(page, "close-row").click()
+    expect(page.get_by_role("columnheader", name="Expected")).to_be_visible()
+
+
 def test_E3_several_runs_without_script(tabs: Callable[..., Tab], console: Console, filled: dict[str, str]) -> None:
     address = f"/evaluations/compare/?base={filled['base']}&with={filled['with']}&with={filled['third']}"
     tab = tabs(console)
@@ -109,34 +137,59 @@ def test_E3_several_runs_without_script(tabs: Callable[..., Tab], console: Conso
     expect(page.get_by_role("heading", name="Add worse rows to a dataset").first).to_be_visible()
 
 
-def test_a_scorer_is_tried_registered_and_deleted(tabs: Callable[..., Tab], console: Console) -> None:
+def test_a_scorer_is_tried_registered_edited_switched_off_and_deleted(
+    tabs: Callable[..., Tab], console: Console
+) -> None:
     tab = tabs(console)
     page = tab.open("/scorers/")
     tab.audit("scorers")
     page.get_by_role("link", name="basic::regex_parser_multiple_choice_answer").click()
+    before = int(ui(page, "scorer-calls").inner_text().split()[0])
     ui(page, "try-send").click()
     expect(ui(page, "try-score")).to_have_text("1.00")
+    expect(ui(page, "scorer-calls")).to_contain_text(f"{before + 1} row")
     ui(page, "field-generated_answer").fill("Answer: C")
+    ui(page, "field-generated_answer").evaluate("one => { one.style.height = '120px' }")  # as who drags its corner
     ui(page, "try-send").click()
     expect(ui(page, "try-score")).to_have_text("0.00")
     expect(ui(page, "try-code")).to_contain_text("Answer: C")
     tab.audit("scorer")
     ui(page, "copy-scorer").click()
-    ui(page, "field-scoring_fn_id").fill("mine/letters")
+    ui(page, "field-scoring_fn_id").fill("")  # who has not named it yet may choose what runs
     ui(page, "field-provider_scoring_fn_id").select_option("llm-as-judge::base")
     expect(ui(page, "field-prompt_template")).to_be_visible()
+    ui(page, "field-scoring_fn_id").fill("mine/letters")
+    ui(page, "field-prompt_template").fill("say:Score: 7\n{generated_answer}")
+    ui(page, "field-provider_scoring_fn_id").select_option("basic::equality")
+    expect(ui(page, "field-prompt_template")).to_have_count(0)
+    ui(page, "field-provider_scoring_fn_id").select_option("llm-as-judge::base")
+    expect(ui(page, "field-prompt_template")).to_have_value("say:Score: 7\n{generated_answer}")
     expect(ui(page, "field-scoring_fn_id")).to_have_value("mine/letters")
-    ui(page, "field-prompt_template").fill("say:Score: 7 {generated_answer}")
     tab.audit("scorer-new")
     ui(page, "register-scorer").click()
     expect(ui(page, "scorer-name")).to_have_text("mine/letters")
     ui(page, "try-send").click()
     expect(ui(page, "try-score")).to_have_text("7")
     expect(ui(page, "try-feedback")).to_contain_text("Score: 7")
+    expect(ui(page, "try-answer")).to_contain_text('"judge_feedback"')
     tab.audit("scorer-judge")
+    ui(page, "edit-scorer").click()
+    ui(page, "field-prompt_template").fill("say:Score: 4 {generated_answer}")
+    tab.audit("scorer-edit")
+    ui(page, "save-scorer").click()
+    ui(page, "try-send").click()
+    expect(ui(page, "try-score")).to_have_text("4")
+    ui(page, "switch-scorer").click()
+    expect(ui(page, "try-off")).to_be_visible()
+    expect(ui(page, "scorer-calls")).to_have_text("2 rows scored")
+    tab.audit("scorer-off")
+    tab.open("/benchmarks/new/")
+    expect(page.get_by_role("checkbox", name="basic::equality")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="mine/letters")).to_have_count(0)
+    tab.open("/scorers/mine/letters/")
     ui(page, "delete-scorer").click()
     ui(page, "confirm-yes").click()
-    expect(page.get_by_text("Scoring function mine/letters was deleted.")).to_be_visible()
+    expect(page.get_by_text("Scorer mine/letters was deleted.")).to_be_visible()
 
 
 def test_a_scorer_without_script(tabs: Callable[..., Tab], console: Console) -> None:

@@ -93,6 +93,8 @@ def test_F4_the_whole_path_by_keyboard_alone(empty_console: Console, tabs: Calla
     tab_to(page, "[data-ui=new-agent]")
     keys.press("Enter")
     expect(page).to_have_url(f"{empty_console.url}/agents/new/")
+    while not page.locator("[name=model]").input_value():  # the model server is asked for its models meanwhile
+        page.reload()
     tab_to(page, "[name=name]")
     keys.type("Keys")
     tab_to(page, "[data-ui=create-agent]")

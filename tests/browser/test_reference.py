@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.processes import Console
@@ -11,6 +12,7 @@ from tests.processes import Console
 PAGE = "/docs/api/"
 
 
+@pytest.mark.slow
 def test_a_call_is_tried_and_its_answer_shown(tab: Any) -> None:
     page = tab.open(PAGE + "#create_agent")
     form = page.locator("[data-ui=try-create_agent]")

@@ -22,6 +22,7 @@ def run(console: Console, script: str, version: str = "") -> str:
         "PYTHONPATH": os.pathsep.join(map(str, folders)),
         "BASE_URL": console.url,
         "API_KEY": console.key("operator"),
+        "STACK_CONSOLE_KEY": console.key("operator"),
         "VIEWER_KEY": console.key("viewer"),
         "MODEL": "openai/fake",
         "EMBEDDING_MODEL": "openai/fake-embed-e8",

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 
 from apps.agents.models import Pending, Status, Turn
 from apps.console.overview import overview
-from apps.telemetry import dashboard
+from apps.telemetry.metrics import dashboard
 from tests import build
 from tests.evals import made
 from tests.telemetry import spans

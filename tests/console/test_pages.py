@@ -10,6 +10,7 @@ from apps.agents.models import Turn
 from apps.console import views
 from apps.console.navigation import MENU
 from tests import build
+from tests.evals import made
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -117,7 +118,20 @@ def test_any_object_is_found_by_its_id(client: Client, turn: Turn) -> None:
     assert client.get(f"/go/turn/{turn.turn_id}/")["Location"] == f"{chat}#turn-{turn.turn_id}"
 
 
-@pytest.mark.parametrize("path", ["/go/agent/nobody/", "/go/thing/1/", "/nothing/here/", "/go/model/a/b/"])
+def test_what_evaluates_is_found_by_its_id(client: Client) -> None:
+    made.dataset("sums")
+    made.benchmark("sums/easy", "sums")
+    run = made.evaluation([1.0], on="sums/easy")
+
+    assert client.get("/go/dataset/sums/")["Location"] == "/datasets/sums/"
+    assert client.get("/go/benchmark/sums/easy/")["Location"] == "/benchmarks/sums/easy/"
+    assert client.get(f"/go/evaluation/{run.job.job_id}/")["Location"] == f"/evaluations/{run.job.job_id}/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/go/agent/nobody/", "/go/thing/1/", "/nothing/here/", "/go/model/a/b/", "/go/benchmark/a/b/", "/go/dataset/a/"],
+)
 def test_what_does_not_exist_is_a_page_with_search_and_a_way_back(client: Client, path: str) -> None:
     answer = client.get(path)
 

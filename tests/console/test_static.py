@@ -76,16 +76,6 @@ def test_every_symbol_used_is_in_the_sprite() -> None:
     assert used - sprite == set()
 
 
-def test_templates_are_short() -> None:
-    found = {
-        str(path.relative_to(ROOT)): lines
-        for path in (ROOT / "templates").rglob("*.html")
-        if (lines := len(path.read_text().splitlines())) > (110 if path.name == "base.html" else 70)
-    }
-
-    assert found == {}
-
-
 def test_scripts_keep_nothing_in_the_browser() -> None:
     for path in STATIC.glob("*.js"):
         assert not re.search(r"localStorage|sessionStorage|indexedDB|\beval\(|new Function", path.read_text()), (

@@ -129,6 +129,16 @@ def test_fields_are_labelled_by_shape() -> None:
     assert 'placeholder="Ana"' in rendered("{% field f.name placeholder='Ana' %}", f=form)
 
 
+def test_a_group_is_tied_to_its_message_and_the_summary_leads_to_it() -> None:
+    form = Form({"name": "Ana", "method": "z"})
+
+    html, summary = rendered("{% field f.method %}", f=form), rendered("{% form_errors f %}", f=form)
+
+    html = " ".join(html.split())
+    assert '<fieldset class="f" id="id_method" tabindex="-1" aria-describedby="id_method-e">' in html
+    assert 'id="id_method-e"' in html and 'href="#id_method"' in summary
+
+
 def test_the_summary_leads_to_the_fields() -> None:
     form = Form({"name": "", "method": "x"})
 
@@ -140,3 +150,25 @@ def test_the_summary_leads_to_the_fields() -> None:
 
 def test_each_form_has_a_key_of_its_own() -> None:
     assert rendered("{% once %}") != rendered("{% once %}")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.2, "1 s"), (49.96, "50 s"), (61, "1 min"), (3599, "1 h 0 min"), (7800, "2 h 10 min"), (None, "–")],
+)
+def test_estimates_are_no_measurements(seconds: object, shown: str) -> None:
+    assert console.roughly(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("rate", "unit", "shown"),
+    [
+        (3400.4, "rows", "3,400 rows/s"),
+        (1.25, "rows", "1.2 rows/s"),
+        (0.37, "rows", "22 rows/min"),
+        (2_000_000, "B", "2 MB/s"),
+        (None, "rows", "–"),
+    ],
+)
+def test_slow_work_is_counted_by_the_minute(rate: object, unit: str, shown: str) -> None:
+    assert console.pace(rate, unit) == shown

@@ -219,6 +219,20 @@ def test_a_row_of_other_columns_hides_no_others(web: Client) -> None:
     ]  # fmt: skip
 
 
+def test_a_file_is_for_what_its_rows_fit(web: Client) -> None:
+    place = sent(web, b"question,answer\na,b\n", "qa.csv")
+    page = web.get(place)
+    assert page.context["purpose"] == "eval/question-answer" and not page.context["warning"]
+
+    odd = web.get(sent(web, b"colour\nred\n", "odd.csv"))
+    assert odd.context["purpose"] == "post-training/messages" and "needs" in odd.context["warning"]
+
+
+def test_a_new_dataset_begins_with_the_purpose_it_is_wanted_for(web: Client) -> None:
+    page = web.get("/datasets/new/?purpose=eval/question-answer").content.decode()
+    assert '<option value="eval/question-answer" selected>' in page
+
+
 def test_a_workbook_is_looked_at_and_loaded(web: Client) -> None:
     rows_of_it = text_row("q", "answer") + text_row("a", "1") + text_row("b", "2", "3")
     place = sent(web, book(rows_of_it), "qa.xlsx", purpose="eval/question-answer", dataset_id="sheet")

@@ -45,7 +45,6 @@ def test_a_purpose_serves_one_use_and_the_other_says_why_not(purpose: str, row: 
         ([], {}, "it has no rows"),
         ([QA], {"state": State.LOADING}, "its rows are still being loaded"),
         ([QA], {"state": State.FAILED}, "its rows could not be loaded"),
-        ([TALK], {}, "its rows do not fit its purpose"),
     ],
 )
 def test_what_stands_in_the_way_is_told(given: list[Any], changes: dict[str, Any], why: str) -> None:
@@ -55,6 +54,27 @@ def test_what_stands_in_the_way_is_told(given: list[Any], changes: dict[str, Any
 
     assert uses.of(dataset, uses.EVALUATION).why == why
     assert not uses.fit_for(Dataset.objects.all(), uses.EVALUATION).exists()
+
+
+def test_rows_that_do_not_fit_bar_training_and_not_evaluation() -> None:
+    asked, taught = make([{"question": "Write a poem."}]), make([QA], "post-training/messages", "talk")
+
+    assert asked.warning and uses.of(asked, uses.EVALUATION).is_fit
+    assert uses.of(taught, uses.TRAINING).why == "its rows do not fit its purpose"
+    assert [one.dataset_id for one in uses.fit_for(Dataset.objects.all(), uses.EVALUATION)] == ["it"]
+    assert not uses.fit_for(Dataset.objects.all(), uses.TRAINING).exists()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "Q", "expected_answer": "A"},
+        {"prompt": "P", "chat_completion_input": TALK["messages"], "instruction_id_list": [], "kwargs": []},
+        {"id": "simple_1", "question": "Q", "function": [], "ground_truth": []},
+    ],
+)
+def test_whatever_is_asked_and_scored_fits_an_evaluation(row: Any) -> None:
+    assert not make([row]).warning
 
 
 def test_rows_that_were_mended_make_a_dataset_fit() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.test import Client
 
 from tests.jobs.conftest import working
 
@@ -34,6 +35,21 @@ def benchmark(api: httpx2.AsyncClient) -> Callable[..., Any]:
         return name
 
     return make
+
+
+@pytest.fixture
+def at_work(client: Client, people: dict[str, Any]) -> Client:
+    """An operator's browser, without a script."""
+    client.force_login(people["operator"])
+    return client
+
+
+@pytest.fixture
+def reader(people: dict[str, Any]) -> Client:
+    """A viewer's browser, without a script."""
+    one = Client()
+    one.force_login(people["viewer"])
+    return one
 
 
 def config(model: str, **fields: Any) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def evaluation(scores: list[Any], on: str = "bench", status: str = Status.COMPLE
         "row_total": len(scores),
         "row_count": len(scores),
     } | fields
+    given.setdefault("fingerprint", str(given["candidate"])[-16:])
     made = Evaluation.objects.create(
         job=job,
         config=schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate}),

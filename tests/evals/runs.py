@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.core.ids import new_id
-from apps.evals import results, schemas
+from apps.evals import results, schemas, spread
 from apps.evals.models import EvaluatedRow, Evaluation
 from apps.jobs.models import Job, Status
 
@@ -15,6 +15,25 @@ EQUALITY = {"function": "basic::equality", "params": {"type": "basic", "aggregat
 def row(question: str, expected: str = "yes") -> dict[str, Any]:
     """Return a row of a dataset."""
     return {"question": question, "answer": expected}
+
+
+def _score_row(score: Any) -> dict[str, Any]:
+    """Return the score row of a score; one that is a score row already is left as it is."""
+    return score if isinstance(score, dict) else {"score": score}
+
+
+def _row(one: Evaluation, at: int, value: dict[str, Any], answer: str | None, told: dict[str, Any]) -> EvaluatedRow:
+    error = "" if answer is not None else "The model server did not answer."
+    return EvaluatedRow(
+        evaluation=one,
+        position=at,
+        row=json.dumps(value),
+        generation=json.dumps({"generated_answer": answer}),
+        scores=json.dumps(told, ensure_ascii=False),
+        error=error,
+        trace_id=f"{at + 1:032x}",
+        worst=spread.worst(told, error),
+    )
 
 
 def run(
@@ -44,18 +63,8 @@ def run(
         row_total=len(rows),
         row_count=len(answers),
     )
-    EvaluatedRow.objects.bulk_create(
-        EvaluatedRow(
-            evaluation=one,
-            position=at,
-            row=json.dumps(value),
-            generation=json.dumps({"generated_answer": answer}),
-            scores=json.dumps({name: {"score": some[at]} for name, some in scores.items()}),
-            error="" if answer is not None else "The model server did not answer.",
-            trace_id=f"{at + 1:032x}",
-        )
-        for at, (value, answer) in enumerate(zip(rows, answers, strict=False))
-    )
+    told = [{name: _score_row(some[at]) for name, some in scores.items()} for at in range(len(answers))]
+    EvaluatedRow.objects.bulk_create(_row(one, at, rows[at], answers[at], told[at]) for at in range(len(answers)))
     Evaluation.objects.filter(pk=one.pk).update(**results.sums(one.pk))
     one.refresh_from_db()
     return one

@@ -52,7 +52,10 @@ async def test_an_id_that_means_something_else_is_a_conflict(calls: Checked) -> 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"benchmark_id": ""}, {"benchmark_id": "x" * 300}, {"provider_id": "nobody"}, {"scoring_functions": "one"},
+        {"benchmark_id": ""}, {"benchmark_id": "x" * 300}, {"benchmark_id": "a/jobs/b"},
+        {"benchmark_id": "a/evaluations"}, {"benchmark_id": "x?y"}, {"benchmark_id": ".."}, {"benchmark_id": "jobs/.."},
+        {"scoring_functions": [""]}, {"scoring_functions": ["basic::equality", "\0"]}, {"dataset_id": "a#b"},
+        {"provider_benchmark_id": " "}, {"provider_id": "nobody"}, {"scoring_functions": "one"},
         {"scoring_function": []}, {"dataset_id": None}, {"metadata": 5},
     ],
 )  # fmt: skip

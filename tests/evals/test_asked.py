@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import BadRequest
-from apps.evals import asked
+from apps.evals.running import asked
 
 TALK = [
     {"role": "system", "content": "Be brief."},
@@ -41,6 +41,49 @@ def test_the_first_column_that_tells_is_asked(row: dict[str, Any], messages: lis
     assert asked.messages_of(row) == messages
 
 
+CALLED = {"role": "assistant", "content": "", "tool_calls": [
+    {"id": "c1", "type": "function", "function": {"name": "t", "arguments": '{"a":1}'}}
+]}  # fmt: skip
+ANSWERED = {"role": "tool", "tool_call_id": "c1", "content": "r"}
+
+
+@pytest.mark.parametrize(
+    ("calling", "answer"),
+    [
+        (CALLED, ANSWERED),
+        ({**CALLED, "content": None}, {**ANSWERED, "content": [{"type": "text", "text": "r"}]}),
+        ({key: value for key, value in CALLED.items() if key != "content"}, ANSWERED),
+        ({"role": "assistant", "content": "", "stop_reason": "end_of_message",
+          "tool_calls": [{"call_id": "c1", "tool_name": "t", "arguments": '{"a":1}'}]},
+         {"role": "tool", "call_id": "c1", "content": "r"}),
+        ({"role": "assistant", "content": "",
+          "tool_calls": [{"call_id": "c1", "tool_name": "t", "arguments": {"a": 1}, "arguments_json": None}]},
+         {"role": "tool", "call_id": "c1", "content": "r"}),
+        ({**CALLED, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "t", "arguments": {"a": 1}}}]},
+         ANSWERED),
+    ],
+)  # fmt: skip
+def test_calls_and_their_answers_are_sent_in_openais_form(calling: dict[str, Any], answer: dict[str, Any]) -> None:
+    row = {"messages": [TALK[1], calling, answer, TALK[3]]}
+
+    assert asked.messages_of(row) == [TALK[1], CALLED, ANSWERED, TALK[3]]
+    assert asked.messages_of({"messages": json.dumps(row["messages"])}) == asked.messages_of(row)
+
+
+def test_calls_nobody_answered_are_not_sent() -> None:
+    other = {"id": "c2", "type": "function", "function": {"name": "t", "arguments": "{}"}}
+    calling = {**CALLED, "tool_calls": [*CALLED["tool_calls"], other]}
+
+    assert asked.messages_of({"messages": [TALK[1], calling, ANSWERED]}) == [TALK[1], CALLED, ANSWERED]
+    assert asked.messages_of({"messages": [TALK[1], calling]}) == [TALK[1]]
+
+
+def test_what_is_to_be_read_with_a_question_is_asked_with_it_and_names_stay() -> None:
+    said = {"role": "user", "content": "u", "context": [{"type": "text", "text": "CTX"}], "name": "Ann"}
+
+    assert asked.messages_of({"messages": [said]}) == [{"role": "user", "content": "u\n\nCTX", "name": "Ann"}]
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -49,6 +92,14 @@ def test_the_first_column_that_tells_is_asked(row: dict[str, Any], messages: lis
         {"messages": [{"role": ["user"], "content": "x"}]}, {"messages": "\ud800"},
         {"messages": [{"role": "user"}]}, {"messages": [7]}, {"chat_completion_input": "{}"},
         {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
+        {"messages": [{"role": "assistant", "content": 7}]},
+        {"messages": [{"role": "user", "content": "a", "context": 7}]},
+        {"messages": [TALK[1], {"role": "assistant", "tool_calls": 7}]},
+        {"messages": [TALK[1], {"role": "assistant", "tool_calls": [7]}]},
+        {"messages": [TALK[1], {"role": "assistant", "tool_calls": [{"function": "f"}]}]},
+        {"messages": [TALK[1], {"role": "assistant", "tool_calls": [{"tool_name": "t", "arguments": "{}"}]}]},
+        {"messages": [{"role": "assistant", "content": ""}]},
+        {"messages": [{"role": "tool", "call_id": [1], "content": ""}]},
     ],
 )  # fmt: skip
 def test_a_row_that_asks_nothing_says_what_it_needs(row: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from apps.evals import certainty
+from apps.evals.compare import certainty
 
 
 @pytest.mark.parametrize(

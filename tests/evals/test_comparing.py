@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import time
 from itertools import pairwise
@@ -14,10 +15,11 @@ from pydantic_core import from_json
 from apps.accounts.models import AuditLine
 from apps.datasets.models import Dataset
 from apps.datasets.rows import iterrows
-from apps.evals import compare_rows, comparing
+from apps.evals import schemas
+from apps.evals.compare import comparing, flips, setup_diff
 from apps.evals.models import Evaluation
 from apps.jobs.models import Status
-from tests.evals import runs
+from tests.evals import made, runs
 
 FN = "basic::equality"
 PAGE = "/evaluations/compare/"
@@ -69,7 +71,7 @@ def test_rows_of_the_same_content_are_compared(transactional_db: None) -> None:
     outcome = one.outcomes[0]
     assert outcome.kinds == ["same", "better", "worse", "same"]
     assert (outcome.base.value, outcome.other.value, outcome.delta) == (0.5, 0.5, 0.0)
-    assert compare_rows.flipped(one, outcome) == [(1, 1), (2, 2)]
+    assert flips.flipped(one, outcome) == [(1, 1), (2, 2)]
 
 
 def test_rows_that_moved_are_found_and_the_rest_is_told(transactional_db: None) -> None:
@@ -163,16 +165,51 @@ def test_the_page_lists_the_flipped_rows_the_address_asks_for(page: Client) -> N
     assert shown(page, address(base, other, show="sideways")) == shown(page, address(base, other))
 
 
-def test_what_differs_between_the_answers_is_marked(page: Client) -> None:
+def test_what_differs_between_the_answers_is_marked_where_it_stands(page: Client) -> None:
     some = rows(2)
-    base = runs.run(some, ["14 days.", "No."], {FN: [1.0, 0.0]})
-    other = runs.run(some, ["30 <b>days</b>.", "Yes, always"], {FN: [0.0, 1.0]})
+    base = runs.run(some, ["It takes 14 days.", "No."], {FN: [1.0, 0.0]})
+    other = runs.run(some, ["It takes <b>30</b> days.", "Yes, always"], {FN: [0.0, 1.0]})
+
+    text = page.get(address(base, other)).content.decode()
+    told = text.partition("</thead>")[2]
+
+    assert "It takes<del> 14</del> days." in told
+    assert "It takes<ins> &lt;b&gt;30&lt;/b&gt;</ins> days." in told
+    assert ">Yes, always<" in told and "<ins>Yes" not in told  # nothing is in both: marks would say nothing
+
+
+def test_a_line_shows_what_changed_and_an_open_one_all_of_it(page: Client) -> None:
+    some = rows(1)
+    words = " ".join(f"word{n}" for n in range(30))
+    base = runs.run(some, [f"{words} no further {words}"], {FN: [0.0]})
+    other = runs.run(some, [f"{words} yes further {words}"], {FN: [1.0]})
+
+    line = page.get(address(base, other)).content.decode().partition('data-ui="after"')[2].partition("</td>")[0]
+    brief, full = (
+        line.partition(f"c-answer {kind}")[2].partition('<span class="c-')[0] for kind in ("c-brief", "c-full")
+    )
+
+    assert "<ins>" in brief and "word20" not in brief
+    assert "<ins>" in full and "word20" in full
+
+
+def test_a_functions_words_for_its_score_are_a_click_away(page: Client) -> None:
+    base, other = simple([1.0]), simple([0.0])
+    other.rows.update(scores=json.dumps({FN: {"score": 0.0, "judge_feedback": "Too short. Score: 0"}}))
 
     text = page.get(address(base, other)).content.decode()
 
-    assert re.search(r"<del>14 ?</del><ins>30 &lt;b&gt;</ins>days<ins>&lt;/b&gt;</ins>\.", text)
-    assert "&lt;b&gt;" in text and "<b>days" not in text
-    assert "<ins>Yes, always</ins>" in text  # nothing is in both: no word of the old one stands in it
+    assert text.count('data-ui="said"') == 1 and "Too short. Score: 0" in text
+
+
+def test_a_number_moved_by_a_row_of_one_run_alone_says_so(page: Client) -> None:
+    base, other = simple([1.0, 0.0]), simple([1.0, None])
+    moved = "1 row with a score in one run only moves that run's number."
+
+    assert moved not in page.get(address(base, base)).content.decode()
+    other.scoring[FN]["params"]["aggregation_functions"] = ["average"]
+    other.save(update_fields=["scoring"])
+    assert moved in " ".join(page.get(address(base, other)).content.decode().replace("&#x27;", "'").split())
 
 
 def test_a_row_without_an_answer_says_so(page: Client) -> None:
@@ -210,10 +247,49 @@ def test_what_cannot_be_compared_is_told(page: Client) -> None:
     text = page.get(address(base, other)).content.decode()
 
     assert "of different datasets, rows and others" in text
-    assert f"1 rows are the same in both and are compared; 2 are only in run {base.pk} and 1 is only" in text
-    assert f"Scored with other parameters: {FN}." in text
+    assert f"1 row is the same in both and is compared; 2 are only in run {base.pk} and 1 is only" in text
+    assert f"dataset rows → others, rows 3 → 2, aggregation functions of {FN}</span>" in text
     assert f"Run {other.pk} is not finished: 2 of 2 rows." in text
     assert 'hx-trigger="every 5s"' in text
+
+
+def test_in_what_the_runs_differ_is_told_in_words(page: Client) -> None:
+    base, same, other = simple([1.0]), simple([0.0]), simple([0.0])
+    sampling = {"strategy": {"type": "top_p", "temperature": 0.7, "top_p": 0.9}, "max_tokens": 50}
+    said = {"role": "system", "content": "Be brief."}
+    candidate = {"type": "model", "model": "scripted/scripted", "sampling_params": sampling, "system_message": said}
+    other.config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate})
+    other.save()
+
+    text = page.get(address(base, same, other)).content.decode()
+
+    assert "Asked and scored as the base is" in text
+    told = "system message, temperature 0 → 0.7, top p not set → 0.9, max tokens not set → 50"
+    assert set(setup_diff.words_of(base, other)) == set(told.split(", "))
+    assert all(words in text for words in told.split(", "))
+
+
+def test_what_the_runs_took_is_told_where_it_is_known_of_both(page: Client) -> None:
+    base, other = simple([1.0, 0.0]), simple([1.0, 1.0])
+    price = {"judges": {}, "candidate": {"input": "0", "output": "1000", "currency": "EUR"}}
+    for run, tokens, took in ((base, 1_000, 400), (other, 3_000, 900)):
+        Evaluation.objects.filter(pk=run.pk).update(input_tokens=10, output_tokens=tokens, prices=price)
+        run.rows.update(duration_ms=took)
+    base.rows.update(human=2.0)
+
+    def facts() -> dict[str, list[str]]:
+        rows = re.findall(r'data-fact="([^"]+)"(.*?)</tr>', page.get(address(base, other)).content.decode(), re.S)
+        cells = {name: re.findall(r"<td[^>]*>(.*?)</td>", text, re.S) for name, text in rows}
+        return {name: [" ".join(cell.split()) for cell in some] for name, some in cells.items()}
+
+    told = facts()
+    assert told["Cost"][:3] == ["at least 1.00 EUR", "at least 3.00 EUR", "+2.00 EUR"]
+    assert told["Tokens"][:3] == ["1,010", "3,010", "+2,000"]
+    assert told["Time per row"] == ["400 ms", "900 ms", "+500 ms", "of 2 rows"]
+    assert "Human" not in told
+
+    other.rows.filter(position=1).update(human=4.5)
+    assert facts()["Human"] == ["2.00", "4.50", "+2.50", "of 1 row"]
 
 
 def test_runs_without_a_common_row(page: Client) -> None:
@@ -235,6 +311,12 @@ def test_five_runs_are_compared_and_more_are_left_out(page: Client, django_asser
     last = made[4].job.job_id
     assert len(shown(page, address(*made[:5], against=last))) == 4
     assert len(shown(page, address(*made[:5]))) == 1
+
+
+def test_a_base_that_is_best_is_marked_once(page: Client) -> None:
+    text = page.get(address(*(simple([float(n < at) for n in range(6)]) for at in (4, 2, 1)))).content.decode()
+
+    assert text.count(">best<") == 1 and '0.67 <span class="tag">best</span>' in text
 
 
 def test_another_run_becomes_the_base(page: Client) -> None:
@@ -331,7 +413,7 @@ def test_ten_thousand_rows_are_quick_and_cost_the_same_queries(
     some = rows(10_000)
     base = simple([float(n % 2) for n in range(10_000)], some)
     other = simple([float(n % 3 == 0) for n in range(10_000)], some)
-    path = address(base, other)
+    path = address(base, other, now="yes")
     page.get(path)
 
     began = time.perf_counter()
@@ -343,3 +425,37 @@ def test_ten_thousand_rows_are_quick_and_cost_the_same_queries(
     assert text.count('data-ui="flip"') == 25
     assert "of 10,000" in text
     assert took < 3
+
+
+def test_many_rows_are_compared_once_the_page_is_there(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "LATE", 3)
+    few, base, other = simple([1.0]), simple([1.0, 0.0]), simple([0.0, 0.0])
+
+    late = page.get(address(base, other, show="worse")).content.decode()
+    link = re.findall(r'hx-get="([^"]+)"', late.partition("<main")[2])[0].replace("&amp;", "&")
+
+    assert 'data-ui="late"' in late and "score-line" not in late and f'href="{link}"'.replace("&", "&amp;") in late
+    assert shown(page, PAGE + link) == [("1", "worse")]
+    assert "now=yes" in link and "now=yes" not in page.get(PAGE + link).content.decode().partition("<main")[2]
+    assert 'data-ui="late"' not in page.get(address(few, base)).content.decode()
+
+
+def test_a_comparison_opens_on_a_function_that_flipped_rows(page: Client) -> None:
+    base, other = (
+        made.evaluation(scores, functions=["basic::equality", "basic::subset_of"]) for scores in ([0.0], [0.0])
+    )
+    told = {"basic::equality": {"score": 0.0}, "basic::subset_of": {"score": 1.0}}
+    other.rows.update(scores=json.dumps(told))
+
+    about = page.get(address(base, other)).content.decode().partition('data-ui="flips-about">')[2][:80]
+
+    assert about.startswith("subset_of") and "1 of 1" in about
+
+
+def test_too_few_runs_are_asked_for_again(page: Client) -> None:
+    base, _ = simple([1.0]), simple([0.0])
+
+    assert 'data-ui="too-few"' not in page.get("/evaluations/compare/").content.decode()
+    assert "Choose at least two runs." in page.get("/evaluations/compare/?pick=yes").content.decode()
+    chosen = page.get(f"/evaluations/compare/?base={base.job.job_id}&pick=yes").content.decode()
+    assert "Choose at least one run to hold against the base." in chosen

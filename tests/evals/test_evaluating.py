@@ -10,9 +10,9 @@ import pytest
 from opentelemetry import trace
 
 from apps.core.errors import BadRequest, ProviderError
-from apps.evals import patience
-from apps.evals.candidates import Answer
-from apps.evals.evaluating import Result, Run
+from apps.evals.running import evaluating, patience
+from apps.evals.running.candidates import Answer
+from apps.evals.running.evaluating import Result, Run
 from stack_console import tracing
 
 Json = dict[str, Any]
@@ -116,15 +116,27 @@ async def test_a_backend_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPat
     assert model.calls == ["a", "a", "a"] and found[0].scores == {"f": {"score": 1.0}}
 
 
-async def test_nobody_waits_for_a_backend_that_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "TRIES_S", (0.001, 0.001))
-    monkeypatch.setattr(patience, "GIVEN_UP", 5)
-    model = Model(fails=10_000)
+async def test_only_the_candidates_own_time_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.0
+    monkeypatch.setattr(evaluating.time, "perf_counter", lambda: seconds)
+    monkeypatch.setattr(patience, "TRIES_S", (0.001,))
+    model = Model(fails=1)
 
-    found = await results_of(model, *questions(200), at_once=4)
+    async def ask(row: Json) -> Answer:
+        nonlocal seconds
+        seconds += 2.0
+        return await model.ask(row)
 
-    assert all(result.error == "away" for result in found.values())
-    assert len(model.calls) < 200 + 3 * 10
+    async def slow_judge(row: Json) -> dict[str, Json]:
+        nonlocal seconds
+        seconds += 30.0
+        return await score(row)
+
+    run = Run(ask, slow_judge, ["f"], 1)
+    async with aclosing(run.results(rows({"question": "a", "answer": "A"}))) as results:
+        [result] = [one async for one in results]
+
+    assert len(model.calls) == 2 and result.duration_ms == 2000
 
 
 async def test_closing_stops_what_runs_and_reads_no_further() -> None:
@@ -157,37 +169,6 @@ async def test_a_row_whose_asking_trips_over_it_fails_alone() -> None:
 
     assert "KeyError" in found[0].error and found[0].generation["generated_answer"] is None
     assert found[1].scores == {"f": {"score": 1.0}}
-
-
-async def test_rows_that_are_refused_do_not_cost_others_their_second_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "TRIES_S", (0.001,))
-    model = Model()
-    refused = [{"question": "x", "refused": True}] * (patience.GIVEN_UP + 1)
-    run = Run(model.ask, score, ["f"], 1)
-    async for _ in run.results(rows(*refused)):
-        pass
-    model.fails = 1
-
-    [result] = [one async for one in run.results(rows({"question": "a", "answer": "A"}))]
-
-    assert result.scores == {"f": {"score": 1.0}}
-
-
-async def test_a_backend_that_says_when_to_come_back_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-
-    async def busy() -> Answer:
-        raise ProviderError("too often", status=429, headers={"Retry-After": "7"})
-
-    monkeypatch.setattr(patience.asyncio, "sleep", sleep)
-
-    with pytest.raises(ProviderError):
-        await patience.Patience()(busy)
-
-    assert waited == [7.0, 7.0]
 
 
 async def test_a_bug_in_a_scorer_ends_the_run_with_it() -> None:

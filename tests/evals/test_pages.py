@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.evals.models import Benchmark, Evaluation
+from apps.evals.models import Benchmark
 from apps.jobs.models import Job, Status
 from tests import build
 from tests.evals import made
@@ -51,6 +51,22 @@ def test_without_a_benchmark_one_is_made_of_a_dataset_in_one_step(web: Client) -
     assert "/benchmarks/new/" not in text(web, "/datasets/talk/")
 
 
+def test_a_dataset_with_rows_that_do_not_fit_is_offered_and_says_so(web: Client) -> None:
+    made.dataset("poems", [{"question": "Write a poem."}])
+
+    form = text(web, "/benchmarks/new/?dataset=poems")
+    assert "poems (1 rows, some do not fit its purpose)" in " ".join(form.split()) and 'data-ui="unfit"' not in form
+
+
+def test_who_deletes_a_dataset_is_told_which_benchmarks_need_it(web: Client) -> None:
+    made.dataset()
+    assert "eeded by" not in text(web, "/datasets/qa/delete/")
+
+    for number in range(7):
+        made.benchmark(f"b{number}")
+    assert "Needed by the benchmarks b6, b5, b4, b3, b2 and 2 more." in text(web, "/datasets/qa/delete/")
+
+
 def test_a_dataset_that_is_not_fit_is_refused_with_the_reason(web: Client) -> None:
     made.dataset("talk", [{"messages": [{"role": "user", "content": "Hi"}]}], "post-training/messages")
 
@@ -86,7 +102,7 @@ def test_a_benchmark_is_made_by_the_form(web: Client) -> None:
     [
         ({"benchmark_id": ""}, "required"), ({"scoring_functions": []}, "required"),
         ({"metadata": "[1]"}, "JSON object"),
-        ({"metadata": "{"}, "not JSON"), ({"benchmark_id": "a?b"}, "no &#x27;?&#x27;"),
+        ({"metadata": "{"}, "not JSON"), ({"benchmark_id": "a?b"}, "&#x27;?&#x27; or"),
         ({"scoring_functions": ["basic::nothing"]}, "not one of the available"),
     ],
 )  # fmt: skip
@@ -113,8 +129,9 @@ def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench:
 
     page = text(web, "/benchmarks/bench/delete/")
     assert "What runs is cancelled: busy." in page and "1 ended evaluation can still be read." in page
-    web.post("/benchmarks/bench/delete/")
+    places = {web.post("/benchmarks/bench/delete/", {"once": "k"}).get("Location") for _ in range(2)}
 
+    assert places == {"/benchmarks/"}
     assert not Benchmark.objects.exists()
     assert Job.objects.filter(status=Status.CANCELLED).count() == 1
     assert "deleted this benchmark on" in text(web, "/benchmarks/bench/", 404)
@@ -160,92 +177,6 @@ def test_the_list_of_evaluations_is_filtered_and_paged(web: Client, bench: Bench
     assert text(web, "/evaluations/?status=failed").count('data-ui="run-row"') == 1
     assert text(web, "/evaluations/?q=model-54").count('data-ui="run-row"') == 1
     assert "No evaluation matches" in text(web, "/evaluations/?benchmark=other")
-
-
-def test_an_evaluation_is_started_for_each_candidate(web: Client, bench: Benchmark, model: str, agent: Any) -> None:
-    form = text(web, "/evaluations/new/?benchmark=bench")
-    assert model in form and str(agent.agent_id) in form
-
-    sent = {
-        "models": [model],
-        "agents": [agent.agent_id],
-        "num_examples": "3",
-        "system_message": "Short.",
-        "times": "1",
-    }
-    answer = web.post("/evaluations/new/?benchmark=bench", {**sent, "strategy": "top_p", "temperature": "0.5"})
-
-    assert answer.headers["Location"] == "/evaluations/?benchmark=bench"
-    one, two = Evaluation.objects.order_by("id")
-    assert (one.row_total, two.row_total) == (3, 3)
-    candidate = one.config.eval_candidate
-    assert candidate.system_message.content == "Short." and candidate.sampling_params.strategy.temperature == 0.5
-    assert two.config.eval_candidate.type == "agent"
-    assert one.job.status == two.job.status == Status.SCHEDULED
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"models": []}, "Choose at least one"), ({"models": ["nobody/none"]}, "not one of the available"),
-        ({"num_examples": "0"}, "greater than or equal to 1"), ({"times": "6"}, "less than or equal to 5"),
-        ({"strategy": "top_k"}, "top_k"),
-    ],
-)  # fmt: skip
-def test_a_run_with_bad_values_starts_nothing(
-    web: Client, bench: Benchmark, model: str, wrong: dict[str, Any], words: str
-) -> None:
-    answer = web.post("/evaluations/new/?benchmark=bench", {"models": [model], **wrong})
-
-    assert answer.status_code == 422 and words in answer.content.decode()
-    assert not Evaluation.objects.exists() and not Job.objects.exists()
-
-
-def test_parameters_are_asked_for_only_where_the_function_takes_them(web: Client, model: str) -> None:
-    made.dataset()
-    made.benchmark("plain", "qa", "basic::equality")
-    made.benchmark("judged", "qa", "llm-as-judge::base", "basic::regex_parser_math_response", "braintrust::factuality")
-
-    plain = text(web, "/evaluations/new/?benchmark=plain")
-    assert "judge_model" not in plain and "regexes" not in plain
-    judged = text(web, "/evaluations/new/?benchmark=judged")
-    fields = ("p0_judge_model", "p0_prompt_template", "p0_judge_score_regexes", "p1_parsing_regexes", "p2_judge_model")
-    assert all(f'name="{field}"' in judged for field in fields) and "p2_prompt_template" not in judged
-
-    refused = web.post("/evaluations/new/?benchmark=judged", {"models": [model]})
-    assert refused.status_code == 422 and 'id="id_p0_judge_model-e"' in refused.content.decode()
-    refused = web.post("/evaluations/new/?benchmark=judged", {"models": [model], "p0_judge_model": model})
-    assert refused.status_code == 422 and 'id="id_p0_prompt_template-e"' in refused.content.decode()
-    bad = {"p0_judge_model": model, "p0_prompt_template": "{generated_answer}", "p0_judge_score_regexes": "("}
-    refused = web.post("/evaluations/new/?benchmark=judged", {"models": [model], **bad})
-    assert refused.status_code == 422 and 'id="id_p0_judge_score_regexes-e"' in refused.content.decode()
-    web.post("/evaluations/new/?benchmark=judged", {"models": [model], **bad, "p0_judge_score_regexes": "(\\d)"})
-    kept = Evaluation.objects.get().config.scoring_params
-    assert list(kept) == ["llm-as-judge::base"] and kept["llm-as-judge::base"].judge_score_regexes == ["(\\d)"]
-
-
-def test_the_estimate_counts_calls_of_candidates_and_judges(web: Client, model: str) -> None:
-    made.dataset()
-    made.benchmark("judged", "qa", "basic::equality", "braintrust::factuality")
-
-    sent = {"models": [model], "num_examples": "5", "times": "2"}
-    page = web.post("/evaluations/estimate/?benchmark=judged", sent).content.decode()
-
-    assert "2 runs" in page and "of 5 rows" in page and "10 calls" in page and "about 10 of judges" in page
-
-
-def test_three_rows_are_tried_without_keeping_anything(web: Client, model: str) -> None:
-    made.dataset("qa", [{"question": "yes", "answer": "yes"}, {"question": "no", "answer": "other"}] * 3)
-    made.benchmark()
-
-    page = web.post("/evaluations/new/?benchmark=bench", {"models": [model], "act": "try"}).content.decode()
-
-    assert page.count('data-ui="tried-row"') == 3 and "1.00" in page and "0.00" in page
-    assert not Evaluation.objects.exists()
-    part = web.post(
-        "/evaluations/new/?benchmark=bench", {"act": "try"}, headers={"HX-Request": "true"}
-    ).content.decode()
-    assert part.startswith("<section") and "Choose at least one" in part
 
 
 @pytest.mark.parametrize("name", ["benchmark", "scoringfunction", "evaluation", "evaluatedrow"])

@@ -11,9 +11,9 @@ import pytest
 
 from apps.core import db
 from apps.datasets import rows as dataset_rows
-from apps.evals import evaluation
-from apps.evals.evaluating import Result
-from apps.evals.models import EvaluatedRow, Evaluation
+from apps.evals.models import EvaluatedRow, Evaluation, HumanScore
+from apps.evals.running import retried, storing
+from apps.evals.running.evaluating import Result
 from apps.jobs import runner
 from apps.jobs.handle import Cancelled, Handle
 from apps.jobs.models import Job
@@ -135,7 +135,7 @@ async def test_tried_again_after_its_evaluation_was_deleted_it_says_so(
 async def test_results_that_come_steadily_are_stored_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
     stored: list[int] = []
 
-    async def write(unit: Any, pk: int, some: list[Result], handle: Any) -> None:
+    async def write(unit: Any, pk: int, some: list[Result], *others: Any) -> None:
         stored.append(len(some))
 
     async def steady() -> AsyncIterator[Result]:
@@ -143,18 +143,100 @@ async def test_results_that_come_steadily_are_stored_a_moment_later(monkeypatch:
             await asyncio.sleep(0.02)
             yield Result(position, "{}", {}, {})
 
-    monkeypatch.setattr(evaluation, "FLUSH_S", 0.1)
-    monkeypatch.setattr(evaluation.db, "write", write)
-    monkeypatch.setattr(evaluation.live, "tell", lambda *_: None)
+    monkeypatch.setattr(storing, "FLUSH_S", 0.1)
+    monkeypatch.setattr(storing.db, "write", write)
+    monkeypatch.setattr(storing.live, "tell", lambda *_: None)
     handle = Handle(Job(job_id="j", lease_owner="l"))
     monkeypatch.setattr(handle, "progress", lambda *_: None)
-    keeper = evaluation._Keeper(Evaluation(row_total=30), handle, 0)
+    keeper = storing.Keeper(Evaluation(row_total=30), handle, 0)
     keeper._add_up_at = float("inf")
 
-    async for result in evaluation._in_time(steady(), keeper):  # type: ignore[arg-type]
+    async for result in storing.in_time(steady(), keeper):  # type: ignore[arg-type]
         keeper.take(result)
 
     assert len(stored) >= 4
+
+
+async def test_the_scores_so_far_speak_of_all_rows_before_a_pause_also_on_a_busy_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored, happened = 0, []
+    is_whole = asyncio.Event()
+
+    async def write(unit: Any, pk: int, what: Any, *others: Any) -> None:
+        nonlocal stored
+        if unit is not storing.keep_sums:
+            stored += len(what)
+            return
+        happened.append(what["row_count"])
+        if stored == what["row_count"] == 3:
+            is_whole.set()
+
+    def waiting_sums(pk: int) -> dict[str, Any]:
+        time.sleep(0.2)  # for its turn, not for its own work
+        return {"row_count": stored}
+
+    async def pausing() -> AsyncIterator[Result]:
+        for position in range(3):
+            yield Result(position, "{}", {}, {})
+            await asyncio.sleep(0.1)
+        await asyncio.wait_for(is_whole.wait(), 3)
+        await asyncio.sleep(0.4)
+
+    monkeypatch.setattr(storing, "FLUSH_S", 0.05)
+    monkeypatch.setattr(storing, "TELL_S", 0.1)
+    monkeypatch.setattr(storing.db, "write", write)
+    monkeypatch.setattr(storing.results, "sums", waiting_sums)
+    monkeypatch.setattr(storing.live, "tell", lambda topic, event: happened.append(event["event_type"]))
+    handle = Handle(Job(job_id="j", lease_owner="l"))
+    monkeypatch.setattr(handle, "progress", lambda *_: None)
+    keeper = storing.Keeper(Evaluation(row_total=3), handle, 0)
+
+    async for result in storing.in_time(pausing(), keeper):  # type: ignore[arg-type]
+        keeper.take(result)
+
+    assert happened[-2:] == [3, "rows_evaluated"] and happened.count(3) == 1
+
+
+async def test_that_a_model_server_is_waited_for_is_told_at_once(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    job = await started(api, benchmark, model)
+    claimed = await db.write(Job.objects.claim_next, ["eval"], "somewhere:1:1")
+    keeper = storing.Keeper(await db.read(Evaluation.objects.get), Handle(claimed), 3)
+    keeper._progress()  # a moment ago
+
+    told = []
+    for name, is_away in (("A", True), ("B", True), ("B", False), ("A", False)):
+        keeper.tell(name, "It comes and goes.", is_away)
+        told.append((await db.write(Job.objects.get, pk=job.pk)).progress)
+
+    assert [one["note"] for one in told] == [storing.WAITING] * 3 + [""] and told[0]["done"] == 3
+    assert await db.read(job.lines.filter(text="It comes and goes.").count) == 4
+
+
+def test_a_failure_of_many_rows_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    handle = Handle(Job(job_id="j", lease_owner="l"))
+    monkeypatch.setattr(handle, "log", lambda text, level: lines.append(text))
+    keeper = storing.Keeper(Evaluation(row_total=30), handle, 0)
+
+    for position, error in enumerate(["dead", "dead", "dead", "too long", "dead"]):
+        keeper.take(Result(position, "{}", {}, {}, error))
+
+    assert lines == ["Row 1: dead", "Row 4: too long", "Row 5: dead"]
+
+
+def test_failures_that_all_differ_do_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    handle = Handle(Job(job_id="j", lease_owner="l"))
+    monkeypatch.setattr(handle, "log", lambda text, level: lines.append(text))
+    keeper = storing.Keeper(Evaluation(row_total=200), handle, 0)
+
+    for position in range(200):
+        keeper.take(Result(position, "{}", {}, {}, f"too long by {position}"))
+
+    assert len(lines) == storing.ERRORS_TOLD + 1 and "on the evaluation's page" in lines[-1]
 
 
 async def test_a_worker_that_lost_its_job_changes_no_sums(
@@ -165,7 +247,7 @@ async def test_a_worker_that_lost_its_job_changes_no_sums(
     job.lease_owner = "a worker that was believed dead"
 
     with pytest.raises(Cancelled):
-        await db.write(evaluation._keep_sums, one.pk, {"row_count": 5, "failed_count": 1}, Handle(job))
+        await db.write(storing.keep_sums, one.pk, {"row_count": 5, "failed_count": 1}, Handle(job))
 
     assert (await db.read(Evaluation.objects.get)).row_count == 0
 
@@ -276,3 +358,39 @@ async def test_deleting_a_benchmark_cancels_what_runs_of_it(
     assert deleted.status_code == 200
     assert (await api.get(f"{JOBS}/{job.job_id}")).json()["status"] == "cancelled"
     assert (await api.post(JOBS, json=config(model))).status_code == 404
+
+
+async def test_tried_again_it_takes_rows_over_in_parts_also_from_a_run_that_was_stopped_meanwhile(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retried, "PART", 2)
+    job = await started(api, benchmark, model)
+    async with working():
+        first = await ended(job)
+    one = await db.read(Evaluation.objects.get)
+    gives = {"evaluation": one, "score": 4, "given_by": None}
+    await db.write(HumanScore.objects.bulk_create, [HumanScore(position=at, **gives) for at in (0, 3, 7, 7)])
+    await db.write(EvaluatedRow.objects.filter(position=5).update, error="It was away.")
+    await db.write(Evaluation.objects.update, failed_count=1)
+
+    stopped = await tried_again(first)
+    await db.write(retried.begin, stopped)  # it has two rows of eight when it is stopped
+    await db.write(runner.cancel, Job.objects.filter(pk=stopped.pk), build.actor())
+    async with working():
+        last = await ended(await tried_again(stopped))
+
+    assert last.status == "completed", last.error
+    run = await db.read(Evaluation.objects.get, job=last)
+    kept = await db.read(lambda: dict(run.rows.values_list("position", "trace_id")))
+    before = await db.read(lambda: dict(one.rows.values_list("position", "trace_id")))
+    assert (run.row_count, run.failed_count, len(kept)) == (8, 0, 8)
+    assert [at for at in kept if kept[at] != before[at]] == [5]
+    given = await db.read(lambda: list(run.human_scores.values_list("position", flat=True)))
+    assert given == [0, 3, 7, 7]
+
+
+async def tried_again(job: Job) -> Job:
+    """Return the job that goes on from an ended one."""
+    await db.write(Job.objects.filter(pk=job.pk).update, status="cancelled")
+    [again] = await db.write(runner.retry, Job.objects.filter(pk=job.pk), build.actor())
+    return again

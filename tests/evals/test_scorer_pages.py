@@ -4,6 +4,7 @@ import html
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -11,10 +12,11 @@ from django.test import Client
 
 from apps.accounts.models import AuditLine
 from apps.core import db
-from apps.evals import functions
+from apps.evals import functions, registered, schemas
 from apps.evals.models import Benchmark, ScoringFunction
-from apps.evals.scorer_forms import TryForm
+from apps.evals.scorers.try_form import TryForm
 from apps.evals.scoring.catalog import BUILT_IN
+from tests import build
 
 MINE = "mine/letters"
 FIELDS = {
@@ -26,23 +28,17 @@ FIELDS = {
 }
 
 
-@pytest.fixture
-def at_work(client: Client, people: dict[str, Any]) -> Client:
-    client.force_login(people["operator"])
-    return client
-
-
-@pytest.fixture
-def reader(people: dict[str, Any]) -> Client:
-    one = Client()
-    one.force_login(people["viewer"])
-    return one
-
-
 def benchmark(name: str, *names: str) -> Benchmark:
     return Benchmark.objects.create(
         benchmark_id=name, dataset_id="d", scoring_functions=list(names), provider_id="p", provider_benchmark_id=name
     )
+
+
+def asked(name: str, **fields: Any) -> schemas.RegisterScoringFunctionRequest:
+    """Return the request that registers letters of one's own."""
+    params = {"type": "regex_parser", "parsing_regexes": ["Letter (.)"], "aggregation_functions": ["average"]}
+    told = {"scoring_fn_id": name, "description": "", "return_type": {"type": "number"}, "params": params} | fields
+    return schemas.RegisterScoringFunctionRequest.model_validate(told)
 
 
 def score_of(text: str) -> str:
@@ -60,14 +56,18 @@ def samples(name: str) -> dict[str, str]:
 def test_the_list_tells_every_function_and_who_uses_it(reader: Client, django_assert_max_num_queries: Any) -> None:
     benchmark("one", "basic::equality", "basic::subset_of")
     benchmark("two", "basic::equality")
+    for n in range(30):
+        registered.register(asked(f"mine/{n}"), build.actor())
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
+        text = reader.get("/scorers/?q=basic").content.decode()
+    with django_assert_max_num_queries(11):
         text = reader.get("/scorers/").content.decode()
 
     rows = re.findall(r'<tr data-ui="scorer-row".*?</tr>', text, re.DOTALL)
-    assert len(rows) == len(BUILT_IN)
+    assert len(rows) == len(BUILT_IN) + 30
     assert "2 benchmarks" in next(row for row in rows if "basic::equality<" in row)
-    assert "expected_answer" in rows[0] and "new-scorer" not in text
+    assert "Never used" in rows[0] and "new-scorer" not in text
 
 
 def test_the_list_is_filtered_by_words(reader: Client) -> None:
@@ -132,7 +132,7 @@ def test_a_judge_that_is_not_there_is_told(at_work: Client) -> None:
 
     text = at_work.post("/scorers/braintrust::factuality/try/", sent).content.decode()
 
-    assert "It could not be asked" in text and "add an inference provider" in text
+    assert "add an inference provider" in text and 'data-ui="try-score"' not in text
 
 
 def test_what_is_missing_in_a_row_is_refused_beside_its_field(at_work: Client) -> None:
@@ -146,10 +146,15 @@ def test_what_is_missing_in_a_row_is_refused_beside_its_field(at_work: Client) -
     assert 'data-ui="try-score"' not in text
 
 
-def test_a_part_answers_htmx(at_work: Client) -> None:
+def test_a_part_answers_htmx_with_the_calls_as_they_stand_now(at_work: Client) -> None:
+    at_work.post("/scorers/basic::equality/try/", samples("basic::equality"))
+
     answer = at_work.post("/scorers/basic::equality/try/", samples("basic::equality"), headers={"HX-Request": "true"})
 
-    assert answer.content.decode().startswith('<section class="panel"')
+    part = answer.content.decode()
+    assert part.startswith('<section class="panel"') and "<h1" not in part
+    health = part.partition('id="scorer-health"')[2]
+    assert 'hx-swap-oob="true"' in health and "2 rows scored" in health and 'data-state="ok"' in health
 
 
 def test_one_of_ones_own_is_registered_and_used(at_work: Client) -> None:
@@ -181,13 +186,17 @@ def test_a_judge_of_ones_own(at_work: Client, model: str) -> None:
     params = ScoringFunction.objects.get().params
     assert (params.judge_model, params.prompt_template) == (model, "Good? {generated_answer}")
     assert params.aggregation_functions == ["average", "median"]
+    page = at_work.get("/scorers/mine/judge/").content.decode()
+    reads = re.search(r'class="s-needs">(.*?)</dd>', page, re.DOTALL)
+    assert reads and re.findall(r"[a-z_]+_[a-z]+", reads[1]) == ["generated_answer"]
+    assert 'name="generated_answer"' in page and 'name="expected_answer"' not in page
 
 
 @pytest.mark.parametrize(
     ("wrong", "field", "words"),
     [
         ({"scoring_fn_id": "basic::equality"}, "scoring_fn_id", "is a built-in scoring function"),
-        ({"scoring_fn_id": "a?b"}, "scoring_fn_id", "none of them"),
+        ({"scoring_fn_id": "a?b"}, "scoring_fn_id", "'?' or '#'"),
         ({"scoring_fn_id": ""}, "scoring_fn_id", "required"),
         ({"parsing_regexes": "("}, "parsing_regexes", ""),
     ],
@@ -203,11 +212,63 @@ def test_what_the_api_refuses_stands_beside_its_field(at_work: Client, wrong: An
 
 
 def test_the_form_shows_the_parameters_of_what_runs(at_work: Client) -> None:
-    judge = at_work.get("/scorers/new/?provider_scoring_fn_id=llm-as-judge::base&scoring_fn_id=kept").content.decode()
+    judge = at_work.get("/scorers/new/?runs=llm-as-judge::base").content.decode()
     plain = at_work.get("/scorers/new/?from=basic::equality").content.decode()
 
-    assert 'name="prompt_template"' in judge and 'value="kept"' in judge
+    assert 'name="prompt_template"' in judge
     assert 'name="prompt_template"' not in plain and 'name="parsing_regexes"' not in plain
+
+
+def chosen(at_work: Client, runs: str, sent: dict[str, Any], **headers: str) -> str:
+    """Choose something else that runs, and return the form as it is shown then."""
+    answer = at_work.post("/scorers/new/", sent | {"provider_scoring_fn_id": runs}, headers=headers)
+    assert answer.status_code == 200 and answer.headers["HX-Replace-Url"] == f"/scorers/new/?runs={quote(runs)}"
+    return html.unescape(answer.content.decode())
+
+
+def inputs(page: str) -> dict[str, str]:
+    """Return what a form holds, as a browser would send it, but for boxes."""
+    typed = dict(re.findall(r'<input type="(?:text|hidden)" name="(\w+)"(?: value="([^"]*)")?', page))
+    return typed | dict(re.findall(r'<textarea name="(\w+)"[^>]*>\n?(.*?)</textarea>', page, re.DOTALL))
+
+
+def test_what_was_typed_stays_when_something_else_runs_and_comes_back_with_its_field(at_work: Client) -> None:
+    prompt = "Good? {generated_answer}"
+    typed = {"scoring_fn_id": "mine/judge", "prompt_template": prompt, "filled_for": "llm-as-judge::base"}
+    usual = {"judge_score_regexes": r"Score: (\d+)", "aggregation_functions": ["average"], "judge_model": ""}
+
+    plain = chosen(at_work, "basic::equality", typed | usual, **{"HX-Request": "true"})
+    again = chosen(at_work, "llm-as-judge::405b-simpleqa", inputs(plain))
+
+    assert plain.startswith('<div class="stack" id="scorer-form"') and 'name="prompt_template"' in plain
+    assert "<textarea" not in plain.partition("id_description")[2].partition("</textarea>")[2]
+    held = inputs(again)
+    assert (held["scoring_fn_id"], held["prompt_template"]) == ("mine/judge", prompt)
+    assert held["judge_score_regexes"] == "(A|B|C)", "what nobody typed is what the other one begins with"
+    assert 'data-unsaved="yes"' in again and not ScoringFunction.objects.exists()
+
+
+def test_a_prompt_that_says_the_same_of_every_row_is_refused(at_work: Client, model: str) -> None:
+    sent = {
+        "provider_scoring_fn_id": "llm-as-judge::base", "scoring_fn_id": "mine/judge", "judge_model": model,
+        "prompt_template": "Is {answer} good?", "judge_score_regexes": r"(\d)", "aggregation_functions": ["average"],
+    }  # fmt: skip
+
+    answer = at_work.post("/scorers/new/", sent)
+
+    assert answer.status_code == 422 and not ScoringFunction.objects.exists()
+    assert "the same of every row" in answer.content.decode().partition('id="id_prompt_template-e"')[2]
+
+
+def test_a_prompt_that_was_stored_so_keeps_nobody_from_changing_the_rest(at_work: Client, model: str) -> None:
+    params = {"type": "llm_as_judge", "judge_model": model, "prompt_template": "Well?", "judge_score_regexes": ["(.)"]}
+    registered.register(asked("mine/judge", params=params), build.actor())
+    kept = {"prompt_template": "Well?", "judge_score_regexes": "(.)", "judge_model": model}
+
+    answer = at_work.post("/scorers/mine/judge/edit/", kept | {"description": "New words"})
+
+    assert answer.status_code == 302, answer.content.decode()
+    assert ScoringFunction.objects.get().description == "New words"
 
 
 def test_a_copy_begins_with_the_others_parameters(at_work: Client) -> None:
@@ -223,10 +284,10 @@ def test_deleting_names_the_benchmarks_and_is_asked_once(at_work: Client) -> Non
     benchmark("alphabet", MINE)
 
     asked = at_work.get(f"/scorers/{MINE}/delete/").content.decode()
-    done = at_work.post(f"/scorers/{MINE}/delete/")
+    done, again = (at_work.post(f"/scorers/{MINE}/delete/", {"once": "k"}) for _ in range(2))
 
     assert "alphabet" in asked and "cannot be run without" in asked
-    assert done["Location"] == "/scorers/"
+    assert done["Location"] == again["Location"] == "/scorers/"
     assert not ScoringFunction.objects.exists()
     assert AuditLine.objects.filter(action="delete", kind="scoring_function").count() == 1
 

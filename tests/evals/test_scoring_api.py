@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from apps.accounts.models import AuditLine
 from apps.core import db
-from apps.evals import functions
+from apps.evals import functions, scored
 from apps.evals.models import ScoringFunction
 from apps.evals.scoring.catalog import BUILT_IN
 from tests import build
@@ -261,15 +261,18 @@ async def test_a_rubric_without_any_model_is_not_built_in(stable: Stable) -> Non
     assert "inference provider" in error["detail"]
 
 
-async def test_too_many_rows_are_a_job(stable: Stable, settings: Any, model: str) -> None:
+async def test_too_many_rows_are_to_be_sent_some_at_a_time(stable: Stable, settings: Any, model: str) -> None:
     settings.SCORE_MAX_ROWS = 20
 
     error = await stable.score(ROWS * 7, 413, basic__equality=None)
     judged = await stable.score(ROWS, 413, braintrust__factuality=None)
     enough = await stable.score(ROWS[:2] * 10, basic__equality=None)
 
-    assert "benchmark" in error["detail"]
-    assert "2" in judged["detail"]
+    assert error["detail"] == (
+        "21 rows are more than the 20 a request may have scored. "
+        "Send them some at a time, or set SCORE_MAX_ROWS higher."
+    )
+    assert "than the 2 a request may have scored by functions that ask a model" in judged["detail"]
     assert len(enough["results"]["basic::equality"]["score_rows"]) == 20
 
 
@@ -312,14 +315,19 @@ async def test_many_rows_are_read_chunk_by_chunk(stable: Stable) -> None:
     assert told["aggregated_results"]["accuracy"]["num_correct"] == sum(wanted)
 
 
-async def test_a_dataset_that_cannot_be_scored_is_refused(stable: Stable, settings: Any) -> None:
+async def test_a_dataset_that_cannot_be_scored_is_refused(
+    stable: Stable, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await batch(stable, 404)
     await register(stable, ROWS)
+    monkeypatch.setattr(scored, "MOST_BYTES", 100)
+    large = await batch(stable, 413)
     settings.SCORE_MAX_ROWS = 2
 
     error = await batch(stable, 413, save_results_dataset=True)
 
-    assert "benchmark" in error["detail"]
+    for detail, words in ((large["detail"], "more than the 100"), (error["detail"], "more than the 2 a request")):
+        assert words in detail and "Send its rows to /v1/scoring/score some at a time" in detail
     assert len((await stable.api.get("/v1beta/datasets")).json()["data"]) == 1
 
 

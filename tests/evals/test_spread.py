@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from apps.evals import diffs, spread
+from apps.evals import spread
+from apps.evals.compare import word_diff
 
 
 def rows(*scores: Any) -> list[dict[str, Any]]:
@@ -61,6 +62,19 @@ def test_one_number_stands_for_the_scores(aggregated: Any, lies: Any, told: Any)
     assert (found.value, found.label, found.words) == told
 
 
+def test_the_other_sums_stand_beside_it() -> None:
+    aggregated = {
+        "median": {"median": 3.0},
+        "average": {"average": 2.5},
+        "categorical_count": {"categorical_count": {"2": 1, "3": 1}},
+    }
+
+    found = spread.further(aggregated, {})
+
+    assert [(one.value, one.label, one.words) for one in found] == [(3.0, "median", ""), (None, "count", "2 1 · 3 1")]
+    assert spread.further(aggregated, {"scored": 0}) == []
+
+
 def test_rows_without_answer_or_score_are_the_worst() -> None:
     unanswered = spread.worst({"f": {"score": None}}, "away")
     unscored = spread.worst({"f": {"score": None, "error": "?"}, "g": {"score": 1.0}}, "")
@@ -71,18 +85,23 @@ def test_rows_without_answer_or_score_are_the_worst() -> None:
 
 
 def told(before: str, after: str) -> list[tuple[str, str]]:
-    return [(part.kind, part.text) for part in diffs.parts(before, after) or []]
+    return [(part.kind, part.text) for part in word_diff.parts(before, after) or []]
 
 
 def test_a_difference_is_told_word_by_word() -> None:
     assert told("It is 14 days.", "It is 30 days.") == [
-        ("same", "It is "), ("del", "14"), ("ins", "30"), ("same", " days.")
+        ("same", "It is"), ("del", " 14"), ("ins", " 30"), ("same", " days.")
     ]  # fmt: skip
     assert told("", "new") == [("ins", "new")]
     assert told("same", "same") == [("same", "same")]
 
 
-@pytest.mark.parametrize(("before", "after"), [("a b c d", "a x y d"), ("no", "yes it is"), ("a  b\nc", "b c a")])
+@pytest.mark.parametrize(("before", "after"),
+    [
+        ("a b c d", "a x y d"), ("no", "yes it is"), ("a  b\nc", "b c a"), ("Paris", "It is Paris."),
+        ("It is Paris", "Paris"), (" a", "a"), ("", "b a"), ("", ""), ("a ", "a"),
+    ],
+)  # fmt: skip
 def test_both_texts_can_be_read_out_of_their_difference(before: str, after: str) -> None:
     parts = told(before, after)
 
@@ -91,4 +110,12 @@ def test_both_texts_can_be_read_out_of_their_difference(before: str, after: str)
 
 
 def test_very_long_texts_are_not_compared() -> None:
-    assert diffs.parts("a " * 5_000, "b") is None
+    assert word_diff.parts("a b " * 5_000, "b a " * 5_000) is None
+    assert told("a " * 5_000 + "b", "a " * 5_000 + "c")[1:] == [("del", " b"), ("ins", " c")]  # they differ in a word
+
+
+def test_a_word_between_two_long_changes_reads_as_changed() -> None:
+    assert told("so some words a longer tale it", "so other things a wholly other one it") == [
+        ("same", "so"), ("del", " some words a longer tale"), ("ins", " other things a wholly other one"),
+        ("same", " it"),
+    ]  # fmt: skip

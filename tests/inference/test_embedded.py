@@ -238,3 +238,12 @@ async def test_the_socket_is_for_this_user_alone(embedded: LlamaCpp) -> None:
     await embedded.complete({**STORY, "max_tokens": 2})
 
     assert server_of(embedded)._socket.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_text_is_continued_and_not_answered(embedded: LlamaCpp) -> None:
+    body = {"model": "smollm2-135m", "prompt": "The capital of France is", "temperature": 0, "max_tokens": 12}
+
+    whole = await embedded.text_completion({**body, "stop": ["."]})
+
+    assert whole["choices"][0]["text"] == " Paris" and whole["choices"][0]["finish_reason"] == "stop"
+    assert whole["usage"]["prompt_tokens"] == 5  # no template was laid around it

@@ -5,8 +5,9 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from pydantic_core import from_json
 
-from apps.core.errors import NotBuiltIn, ProviderError
+from apps.core.errors import NotBuiltIn, ProviderError, ProviderFailed
 from apps.inference.providers.openai_compatible import OpenAICompatible, OpenAIConfig
 from tests.inference.conftest import STREAM, Serve, answer, frame, gathered, text_of
 from tests.processes import ModelServer
@@ -194,8 +195,21 @@ async def test_a_server_that_speaks_something_else_is_told_so(serve: Serve, body
         await one.close()
 
 
+@pytest.mark.parametrize("choices", [[], None, 7, [7], [{}], [{"message": None}], [{"text": None}]])
+async def test_an_answer_that_holds_nothing_is_a_failure(serve: Serve, choices: Any) -> None:
+    async with serve(answer({"choices": choices})) as server:
+        one = backend(server.url)
+        with pytest.raises(ProviderFailed, match="'far' answered without choices that hold a message"):
+            await one.complete(SAID)
+        with pytest.raises(ProviderFailed, match="'far' answered without choices that hold a text"):
+            await one.text_completion({"model": "m", "prompt": "x"})
+        await one.close()
+
+
 async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(serve: Serve) -> None:
-    async with serve(answer({"choices": []})) as server:  # closes after each answer without saying so
+    async with serve(
+        answer({"choices": [{"message": {"content": "Yes."}}]})
+    ) as server:  # closes after each answer without saying so
         one = backend(server.url)
         for _ in range(3):
             await one.complete(SAID)
@@ -240,3 +254,29 @@ def unused_port() -> int:
     from tests.processes import free_port
 
     return free_port()
+
+
+async def test_a_text_is_continued_without_roles_and_with_the_limit_that_path_knows(serve: Serve) -> None:
+    told = {"choices": [{"text": " Paris.", "finish_reason": "stop"}], "usage": {"prompt_tokens": 5}}
+    body = {"model": "m", "prompt": "The capital of France is", "max_tokens": 4, "top_k": 3, "stop": ["\n"]}
+    async with serve(answer(told)) as server:
+        one = backend(server.url, max_tokens_name="max_completion_tokens", extra_parameters=False)
+        whole = await one.text_completion(body)
+        await one.close()
+
+    head, _, sent = server.asked[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/completions ") and whole == told
+    assert from_json(sent) == {
+        "model": "m", "prompt": "The capital of France is", "max_tokens": 4, "stop": ["\n"], "stream": False
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_server_that_continues_no_text_is_told_as_lacking_it(serve: Serve, status: int) -> None:
+    async with serve(answer({"error": {"message": "not here"}}, status)) as server:
+        one = backend(server.url)
+        with pytest.raises(ProviderError, match=f"answers {status}: not here") as caught:
+            await one.text_completion({"model": "m", "prompt": "x"})
+        await one.close()
+
+    assert caught.value.status == 404

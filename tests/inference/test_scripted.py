@@ -75,3 +75,10 @@ async def test_a_grammar_is_not_built_in() -> None:
 
     with pytest.raises(NotBuiltIn, match="takes no grammar"):
         await playing().complete(body)
+
+
+async def test_a_text_is_continued_by_the_first_line() -> None:
+    whole = await playing({"text": "and so on"}).text_completion({"model": "m", "prompt": "Once", "max_tokens": 2})
+
+    assert whole["object"] == "text_completion" and whole["usage"]["prompt_tokens"] == 1
+    assert whole["choices"][0]["text"] == "and so " and whole["choices"][0]["finish_reason"] == "length"

@@ -22,6 +22,7 @@ Give = Callable[..., Job]
 def nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the last count, and the loop of the last test."""
     monkeypatch.setattr(jobs_live, "_count", (-10.0, 0))
+    monkeypatch.setattr(jobs_live, "_recount", None)
     monkeypatch.setattr(live, "_home", {})
 
 
@@ -51,6 +52,25 @@ async def test_the_list_tells_how_many_failed_and_counts_seldom(give: Give) -> N
     frames = [await jobs_live._list_frames("jobs", number, {}) for number in range(20)]
 
     assert all(frame == [{"k": "state", "v": {"count": 1}}] for frame in frames)
+
+
+async def test_what_changes_just_after_a_count_is_told_a_moment_later(
+    give: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    heard = asyncio.Event()
+    monkeypatch.setattr(jobs_live.live, "tell", lambda topic, event: (told.append((topic, event)), heard.set()))
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "call_later", lambda seconds, call: loop.call_soon(call))
+
+    await jobs_live._list_frames("jobs", 1, {"event_type": "jobs_changed"})
+    await jobs_live._list_frames("jobs", 2, {"event_type": "jobs_changed"})
+    await jobs_live._list_frames("jobs", 3, {"event_type": "jobs_changed"})
+    await heard.wait()
+    await jobs_live._list_frames("jobs", 4, told[0][1])
+    await asyncio.sleep(0)
+
+    assert told == [("jobs", {"event_type": "jobs_counted"})], "once, and the telling asks for no further one"
 
 
 async def test_only_people_watch_and_only_jobs_there_are(give: Give) -> None:

@@ -121,5 +121,5 @@ def test_the_list_shows_upkeep_that_failed_or_is_asked_for(
 
 
 def test_the_works_of_the_settings_exist() -> None:
-    for work, (title, every_s) in console_settings.PERIODIC.items():
-        assert callable(import_string(work)) and title and every_s > 0
+    for work, (title, every_s, *needed) in console_settings.PERIODIC.items():
+        assert all(callable(import_string(one)) for one in (work, *needed)) and title and every_s > 0

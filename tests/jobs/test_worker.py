@@ -222,6 +222,37 @@ async def test_a_job_that_kills_its_workers_fails_after_its_attempts(give: Give)
     assert job.status == "failed" and "last attempt" in job.error
 
 
+async def lost_again(job: Job, kept: dict[str, Any] | None) -> Job:
+    """Let a worker take the job up, store this much and die; return the job's row once somebody noticed."""
+    claimed = await db.write(Job.objects.claim_next, ["default"], "elsewhere:1:1")
+    if kept is not None:
+        await db.write(Handle(claimed).keep, kept)
+    await db.write(Job.objects.filter(pk=job.pk).update, lease_until=now() - timedelta(seconds=1))
+    await db.write(Job.objects.reap)
+    return await db.read(Job.objects.get, pk=job.pk)
+
+
+async def test_a_job_that_gets_on_is_taken_up_however_often_its_workers_are_killed(give: Give) -> None:
+    job = await give_soon(give, "answer")
+
+    for number in range(1, 6):
+        job = await lost_again(job, {"done": number})
+        assert (job.status, job.attempt, job.last_attempt) == ("scheduled", number, number + 2)
+
+    for _ in range(2):  # what it stores again is no progress: the attempt that got on was the first of three
+        assert job.status == "scheduled"
+        job = await lost_again(job, {"done": 5})
+    assert (job.status, job.attempt) == ("failed", 7) and "last attempt" in job.error
+
+
+async def test_a_job_that_never_gets_on_ends_after_three_attempts(give: Give) -> None:
+    job = await give_soon(give, "answer")
+
+    seen = [await lost_again(job, None) for _ in range(3)]
+
+    assert [(one.status, one.attempt) for one in seen] == [("scheduled", 1), ("scheduled", 2), ("failed", 3)]
+
+
 async def test_a_worker_that_drains_takes_nothing_new(give: Give) -> None:
     async with working() as worker:
         await until(lambda: Worker.objects.exists())

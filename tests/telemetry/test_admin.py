@@ -9,9 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.uncounted import Uncounted
-from apps.telemetry import points
+from apps.telemetry.metrics import points
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.models import MetricPoint, MetricSeries, Resource, Span, Trace
-from apps.telemetry.points import Point
 from tests.telemetry import spans
 
 LISTS = ("trace", "span", "resource", "metricseries", "metricpoint")

@@ -11,8 +11,9 @@ from pydantic_core import from_json
 
 from apps.core import db
 from apps.datasets.models import Dataset, Row
-from apps.telemetry import points, query, trees
-from apps.telemetry.points import Point
+from apps.telemetry import query, trees
+from apps.telemetry.metrics import points
+from apps.telemetry.metrics.points import Point
 from tests.spec.calls import Checked
 from tests.telemetry import spans
 

@@ -137,7 +137,7 @@ async def test_lines_stand_in_the_order_of_their_times(api: httpx2.AsyncClient) 
 
 
 async def test_a_span_holds_only_so_many_lines(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.telemetry.otlp.MAX_EVENTS", 2)
+    monkeypatch.setattr("apps.telemetry.otlp.translate.MAX_EVENTS", 2)
     await log(api, start(), line(message="1"), line(message="2"))
 
     refused = await api.post(PATH, json={"event": line(message="3"), "ttl_seconds": 60})

@@ -3,8 +3,8 @@
 import pytest
 
 from apps.agents.models import Turn
-from apps.telemetry import filters
 from apps.telemetry.models import Trace
+from apps.telemetry.traces import filters
 from tests import build
 from tests.telemetry import spans
 

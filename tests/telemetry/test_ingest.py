@@ -15,8 +15,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from apps.core import db
-from apps.telemetry import ingest, known, live, otlp, store
+from apps.telemetry import ingest, known, live, store
 from apps.telemetry.models import Span, SpanAttribute, Trace
+from apps.telemetry.otlp import translate as otlp
 from tests.telemetry import otlp_requests as build
 from tests.telemetry.otlp_requests import GZIP, JSON, PROTOBUF
 

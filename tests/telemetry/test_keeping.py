@@ -12,8 +12,8 @@ from apps.datasets import purposes, registry, rows, schemas
 from apps.datasets.models import Addition, Dataset, Purpose, Row
 from apps.jobs.handle import Handle
 from apps.jobs.models import Job
-from apps.telemetry import keep_views, keeping
 from apps.telemetry.models import Span, Trace
+from apps.telemetry.traces import keep_views, keeping
 from tests import build
 from tests.telemetry import spans
 

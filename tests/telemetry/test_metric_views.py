@@ -19,11 +19,12 @@ from django.utils.timezone import now
 
 from apps.jobs.models import Job
 from apps.jobs.models import Status as JobStatus
-from apps.telemetry import dashboard, points, trace_list
-from apps.telemetry.panels import Buckets
-from apps.telemetry.points import Point
+from apps.telemetry.metrics import dashboard, points
+from apps.telemetry.metrics.panels import Buckets
+from apps.telemetry.metrics.points import Point
+from apps.telemetry.metrics.turn_panels import ranked
 from apps.telemetry.records import SpanRecord
-from apps.telemetry.turn_panels import ranked
+from apps.telemetry.traces import listing as trace_list
 from apps.telemetry.windows import Window
 from tests.telemetry import spans
 
@@ -194,7 +195,7 @@ def test_ranks_are_those_of_the_nearest_value() -> None:
 def test_of_very_many_turns_a_sample_is_ranked_and_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         turn(number)
-    monkeypatch.setattr("apps.telemetry.turn_panels.TIMED", 3)
+    monkeypatch.setattr("apps.telemetry.metrics.turn_panels.TIMED", 3)
 
     panel = built()["time"]
 

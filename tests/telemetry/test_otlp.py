@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.errors import BadRequest, ConsoleError, TooLarge
-from apps.telemetry import otlp, otlp_http
+from apps.telemetry.metrics.totals import Sample
+from apps.telemetry.otlp import http as otlp_http
+from apps.telemetry.otlp import translate as otlp
 from apps.telemetry.records import SpanRecord
-from apps.telemetry.totals import Sample
 from tests.telemetry import otlp_requests as build
 from tests.telemetry.otlp_requests import START_NS
 

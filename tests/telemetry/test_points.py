@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from apps.telemetry import points
+from apps.telemetry.metrics import points
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.models import MetricPoint, MetricSeries
-from apps.telemetry.points import Point
 
 pytestmark = pytest.mark.django_db
 

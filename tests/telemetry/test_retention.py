@@ -14,9 +14,10 @@ from django.db.models import F
 from apps.agents.models import Agent
 from apps.core import db
 from apps.jobs.handle import Cancelled
-from apps.telemetry import known, points, retention
+from apps.telemetry import known, retention
+from apps.telemetry.metrics import points
+from apps.telemetry.metrics.points import Point
 from apps.telemetry.models import AttributeKey, MetricPoint, MetricSeries, Resource, Span, SpanAttribute, Trace
-from apps.telemetry.points import Point
 from tests.telemetry import spans
 
 pytestmark = pytest.mark.django_db(transaction=True)

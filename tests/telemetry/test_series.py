@@ -7,8 +7,9 @@ import pytest
 from django.db import connection
 
 from apps.core.errors import BadRequest
-from apps.telemetry import points, schemas, series
-from apps.telemetry.points import Point
+from apps.telemetry import schemas
+from apps.telemetry.metrics import points, series
+from apps.telemetry.metrics.points import Point
 
 pytestmark = pytest.mark.django_db
 START = 1_700_000_000  # a multiple of 100 s, not of an hour

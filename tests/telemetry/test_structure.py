@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from apps.telemetry import structure
 from apps.telemetry.models import Span, Trace
+from apps.telemetry.traces import structure
 from tests.telemetry import spans
 
 TURN = "Turn turn-1 · Clerk"  # a turn that is deleted: its trace is called so

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from apps.telemetry import trace_export, trees, windows
+from apps.telemetry import trees, windows
 from apps.telemetry.models import Trace
+from apps.telemetry.traces import export as trace_export
 from tests.telemetry import spans
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from apps.core import db
 from apps.telemetry import ingest, retention
-from apps.telemetry import points as points_module
+from apps.telemetry.metrics import points as points_module
 from apps.telemetry.models import MetricPoint, MetricSeries, RunningTotal
 from tests.telemetry import otlp_requests as build
 from tests.telemetry.otlp_requests import JSON, PROTOBUF, START_NS

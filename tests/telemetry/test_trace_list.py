@@ -14,8 +14,13 @@ from apps.accounts.models import AuditLine
 from apps.agents.models import Step, Turn
 from apps.jobs.handle import Handle
 from apps.jobs.models import Job
-from apps.telemetry import list_views, otlp_json, trace_export, trace_list, trace_numbers, trace_pages
 from apps.telemetry.models import Span, SpanAttribute, Trace
+from apps.telemetry.otlp import in_json as otlp_json
+from apps.telemetry.traces import export as trace_export
+from apps.telemetry.traces import list_views
+from apps.telemetry.traces import listing as trace_list
+from apps.telemetry.traces import numbers as trace_numbers
+from apps.telemetry.traces import pages as trace_pages
 from tests import build
 from tests.telemetry import spans
 

@@ -11,9 +11,10 @@ from django.test import Client
 from django.utils.html import escape
 
 from apps.core import live as topics
-from apps.telemetry import live, outline
+from apps.telemetry import live
 from apps.telemetry.models import Span, Trace
-from apps.telemetry.outline import PAGE
+from apps.telemetry.traces import outline
+from apps.telemetry.traces.outline import PAGE
 from tests.telemetry import spans
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -31,6 +31,7 @@ CASES: list[tuple[str, Rows, Any]] = [
     ("categorical_count", of("B", "A", "B", None), {"categorical_count": {"A": 1, "B": 2}}),
     ("categorical_count", of(1.0, 0.0, 1.0), {"categorical_count": {"0.0": 1, "1.0": 2}}),
     ("categorical_count", of(True, "true"), {"categorical_count": {"true": 2}}),
+    ("categorical_count", of("a" * 300, "a" * 400), {"categorical_count": {"a" * 199 + "…": 2}}),
     ("categorical_count", [], {"categorical_count": {}}),
     ("average", of(float("nan"), float("inf"), "nan", 1), {"average": 1}),
     ("average", of([1], {"a": 1}, 2), {"average": 2}),

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.evals import asked
+from apps.evals.running import asked
 from apps.evals.schemas import LLMAsJudgeScoringFnParams
 from apps.evals.scoring import base
 from apps.evals.scoring.catalog import BUILT_IN
@@ -54,7 +54,7 @@ def test_no_function_raises_on_any_row(row: dict[str, Any], said: str) -> None:
         assert "score" in found, name
         assert json.dumps(found)
         if found["score"] is None:
-            assert found.get("error") or "judge_feedback" in found or "metadata" in found, name
+            assert found["error"], name
         base.aggregate([found], list(base.AGGREGATIONS))
 
 
@@ -84,3 +84,14 @@ def test_a_fraction_is_worth_the_same_however_it_is_written(number: Any) -> None
     written = [f"{sign}\\frac{{{above}}}{{{below}}}", f"{sign}{above}/{below}", f"{sign}\\dfrac{{{above}}}{{{below}}}"]
 
     assert {value_of(math_answer(text)) for text in written} == {float(number)}
+
+
+def test_a_row_that_lacks_a_column_is_told_which_it_has() -> None:
+    async def judge(model: str, prompt: str) -> str:
+        return ""
+
+    scorer = BUILT_IN["basic::equality"]
+    shown = asked.shown({"generated_answer": "x", "topic": "parts"}, {})
+    found = asyncio.run(base.score(scorer, shown, scorer.params, judge))  # type: ignore[arg-type]
+
+    assert found["error"] == "The row needs 'expected_answer'. Its columns: 'generated_answer', 'topic'."

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from apps.core.errors import ProviderError
-from apps.evals import candidates, functions, patience
+from apps.evals import functions
+from apps.evals.running import candidates, patience
 from apps.evals.schemas import LLMAsJudgeScoringFnParams
 from apps.evals.scoring.catalog import BUILT_IN
-from apps.evals.scoring.judging import fill
 from apps.evals.scoring.rubrics import RUBRICS, cosine, object_in
+from apps.evals.scoring.templates import fill, places_in
 from tests.evals.scoring.scoring_rows import says, score
 
 ROW = {
@@ -29,6 +30,7 @@ def test_templates_are_filled_literally() -> None:
     filled = fill(template, values)
 
     assert filled == "{expected_answer} E \\1 {x} {} {x} {input_query.__class__} {{expected_answer}} {0}"
+    assert places_in(template) == ("input_query", "expected_answer", "generated_answer")
 
 
 async def test_the_judge_is_asked_by_the_template_and_its_score_is_found() -> None:
@@ -45,14 +47,35 @@ async def test_the_judge_is_asked_by_the_template_and_its_score_is_found() -> No
     assert found == {"score": "7", "judge_feedback": "Fine. Score: 7 of 9"}
 
 
-async def test_a_judge_that_gives_no_score_scores_null() -> None:
+@pytest.mark.parametrize(
+    ("expressions", "why"),
+    [([r"Score: (\d)"], "hold no score that the expressions find"), ([], "no judge_score_regexes")],
+)
+async def test_a_judge_without_a_score_says_why_beside_its_words(expressions: list[str], why: str) -> None:
     judge, _ = says("I would rather not.")
-    params = LLMAsJudgeScoringFnParams(judge_model="m", prompt_template="?", judge_score_regexes=[r"Score: (\d)"])
+    params = LLMAsJudgeScoringFnParams(judge_model="m", prompt_template="?", judge_score_regexes=expressions)
 
-    assert await score("llm-as-judge::base", ROW, params, judge) == {
-        "score": None,
-        "judge_feedback": "I would rather not.",
-    }
+    found = await score("llm-as-judge::base", ROW, params, judge)
+
+    assert (found["score"], found["judge_feedback"]) == (None, "I would rather not.") and why in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "missing"),
+    [
+        ("Polite? {generated_answer}", ""), ("Well?", ""), ("{expected_answer}?", "'expected_answer'"),
+        ("{context} {generated_answer} {expected_answer}", "'expected_answer' and 'context'"),
+    ],
+)  # fmt: skip
+async def test_a_judge_needs_the_columns_its_prompt_names(prompt: str, missing: str) -> None:
+    judge, asked = says("Score: 7")
+    params = LLMAsJudgeScoringFnParams(judge_model="m", prompt_template=prompt, judge_score_regexes=[r"Score: (\d)"])
+
+    found = await score("llm-as-judge::base", {"input_query": "Who?", "generated_answer": "Ann."}, params, judge)
+
+    assert len(asked) == (not missing)
+    assert found["score"] == (None if missing else "7")
+    assert found.get("error", "").startswith(f"The row needs {missing}." if missing else "")
 
 
 @pytest.mark.parametrize(("said", "grade"), [("A", "A"), ("Grade: C", "C"), ("it is wrong", None)])
@@ -107,7 +130,7 @@ async def test_a_rubric_counts_what_the_judge_found(name: str, said: Any, wanted
 
     found = await score(f"braintrust::{name}", ROW, JUDGED, judge)
 
-    assert found["score"] == wanted
+    assert found["score"] == wanted and ("error" in found) == (wanted is None)
     assert isinstance(found["metadata"], dict)
     assert asked[0][0] == "m/judge"
     scorer = BUILT_IN[f"braintrust::{name}"]

@@ -14,7 +14,7 @@ import pytest
 
 from apps.core.errors import BadRequest
 from apps.evals.schemas import RegexParserScoringFnParams
-from apps.evals.scoring import expressions, pool
+from apps.evals.scoring import bfcl_calls, expressions, pool
 from tests.evals.scoring.scoring_rows import score
 
 CHOICE = "basic::regex_parser_multiple_choice_answer"
@@ -121,13 +121,68 @@ async def test_mathematics_that_explodes_is_merely_wrong(answer: str, settings: 
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.parametrize(
-    "answer", ["[" * 50_000, "f(a=" + "(" * 5_000 + ")" * 5_000 + ")", "f(a=" + "-" * 50_000 + "1)", "f(a=2**2**99)"]
-)
-async def test_calls_that_break_a_parser_are_merely_wrong(answer: str) -> None:
-    found = await score("basic::bfcl", {**CALLS, "generated_answer": answer})
+JSON_CALL = '{"name": "f", "arguments": {"a": %s}}'
+BREAKING = {
+    "brackets": "[" * 50_000,
+    "parentheses": f"f(a={'(' * 5_000}{')' * 5_000})", "lists": f"f(a={'[' * 150}{']' * 150})",
+    "signs": f"f(a={'-' * 50_000}1)", "sums": f"f(a={'1+' * 50_000}1)", "some sums": f"f(a={'1+' * 1_500}1)",
+    "names": f"f(a={'b.' * 50_000}c)", "some names": f"f(a={'b.' * 1_500}c)", "a power": "f(a=2**2**99)",
+    "digits": f"f(a={'9' * 5_000})", "hexadecimal digits": f"f(a=0x{'f' * 5_000})",
+    "a product": f"f(a={'9' * 400} * 1.5)", "a quotient": f"f(a={'9' * 400} / 3)",
+    "JSON": JSON_CALL % ("[" * 900 + "]" * 900), "JSON digits": JSON_CALL % ("9" * 4_000),
+    "a number that is none": JSON_CALL % "NaN", "half a character": 'f(a="\ud800")', "NUL": 'f(a="\0")',
+    "an open fence": "```" + "a" * 100_000, "blanks": f"f(a=1){' ' * 100_000}x",
+}  # fmt: skip
 
-    assert found["score"] in (0.0, None)
+
+@pytest.mark.parametrize("answer", BREAKING.values(), ids=BREAKING.keys())
+@pytest.mark.parametrize("language", ["python", "java", "javascript"])
+async def test_calls_that_break_a_parser_are_merely_wrong(answer: str, language: str) -> None:
+    declared = {"name": "f", "parameters": {"properties": {"a": {"type": "float"}}, "required": ["a"]}}
+    row = {**CALLS, "function": [declared], "ground_truth": [{"f": {"a": [1.25]}}], "language": language}
+
+    found = await score("basic::bfcl", {**row, "generated_answer": answer})
+
+    assert found["score"] == 0.0 and found["reason"]
+
+
+@pytest.mark.parametrize("failure", [SystemError("AST constructor recursion depth mismatch"), RecursionError()])
+def test_a_parser_that_fails_by_itself_found_no_call(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*_: Any, **__: Any) -> Any:
+        raise failure
+
+    monkeypatch.setattr(bfcl_calls.ast, "parse", parse)
+
+    assert bfcl_calls.calls_in("f(a=1)", "python") == []
+
+
+@pytest.mark.parametrize("text", ["\n", "[", "<", "*", ".(", "- ", ". ", '"'])
+async def test_an_answer_that_says_the_same_for_ever_is_checked_like_another(text: str) -> None:
+    kwargs = {
+        "detectable_format:number_bullet_lists": {"num_bullets": 1}, "detectable_format:title": {},
+        "detectable_content:number_placeholders": {"num_placeholders": 1}, "punctuation:no_comma": {},
+        "length_constraints:number_sentences": {"num_sentences": 1, "relation": "at least"},
+        "detectable_format:number_highlighted_sections": {"num_highlights": 1},
+        "length_constraints:number_paragraphs": {"num_paragraphs": 1},
+    }  # fmt: skip
+    row = {"prompt": "Say it.", "instruction_id_list": list(kwargs), "kwargs": list(kwargs.values())}
+
+    found = await score("basic::ifeval", {**row, "generated_answer": f"a{text * 100_000}z"})
+
+    assert found["score"] > 0 and found["weight"] == len(kwargs)
+
+
+async def test_calls_that_end_the_child_are_merely_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pool.run
+
+    async def instead(name: str, payload: Any, seconds: float) -> Any:
+        return await run("search", {"patterns": [BAD], "text": "x" * 60}, 0.3)
+
+    monkeypatch.setattr(pool, "run", instead)
+
+    found = await score("basic::bfcl", {**CALLS, "generated_answer": "f()"})
+
+    assert found["score"] == 0.0 and "longer than 0.3 s" in found["reason"]
 
 
 async def test_a_child_that_is_killed_costs_one_row(settings: Any) -> None:
