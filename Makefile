@@ -8,7 +8,7 @@ CLIENT_VERSIONS := 0.2.12 0.2.23 0.3.0
 DATA_DIR := $(or $(STACK_CONSOLE_DATA_DIR),var)
 STARTERS := test -e $(DATA_DIR)/.starters || { $(BIN)/python manage.py pull_model --starters && touch $(DATA_DIR)/.starters; }
 
-.PHONY: help run test test-slow check bench spec test-scale
+.PHONY: help run test test-pages test-slow check bench spec test-scale
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -18,19 +18,22 @@ run: $(VENV)/.base ## install what is missing, fetch the small models, start the
 	@$(STARTERS) || echo "Starting without embedded models."
 	@exec $(BIN)/python manage.py serve
 
-test: $(VENV)/.test $(CLIENTS)/.ready ## the suite, without what takes long
+test: $(VENV)/.test $(CLIENTS)/.ready ## the suite: what takes long and most of what needs a browser have words of their own
 	@$(STARTERS) || echo "Tests of the embedded models are skipped."
 	@test -x "$(or $(CHROMIUM),/usr/bin/chromium)" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium (or set CHROMIUM to its path)."
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not scale and not slow" $(ARGS)
-	@# A browser measures what people feel: alone on the machine. Status 5 says that ARGS chose none of these tests.
-	$(BIN)/python -m pytest -m "browser and not slow" $(ARGS) || [ $$? -eq 5 ]
+	@# Status 5 says that ARGS chose none of these tests.
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not pages and not slow" $(ARGS) || [ $$? -eq 5 ]
+
+test-pages: $(VENV)/.test ## pages in a browser, beyond the numbered checks that are in `test`
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "pages and not slow" $(ARGS)
 
 test-slow: $(VENV)/.test $(CLIENTS)/.ready ## what takes long: servers, workers and models killed with their work in hand
 	$(BIN)/python -m pytest -m "slow" $(ARGS)
 
 test-scale: $(VENV)/.test $(CLIENTS)/.ready ## what touches the database, against DATABASE_URL and REDIS_URL, and two web processes
 	DATABASE_URL="$${DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" REDIS_URL="$${REDIS_URL:-redis://127.0.0.1:6379/9}" \
-		$(BIN)/python -m pytest -m "not browser and not embedded and not client and not slow" --ignore=tests/evals/scoring $(ARGS)
+		$(BIN)/python -m pytest -n 3 --dist loadfile -m "not browser and not embedded and not client and not slow" --ignore=tests/evals/scoring $(ARGS)
 
 check: $(VENV)/.test ## format, lint, types, import layers, migrations
 	$(BIN)/ruff format --check --quiet

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
+from apps.core.widgets import LongText
 from apps.providers import types
 from apps.providers.models import Provider
 from apps.providers.types import Config
@@ -19,7 +20,7 @@ WHETHER = {"": "By the address", "true": "Yes", "false": "No"}
 class JsonField(forms.JSONField):
     """JSON text of any shape."""
 
-    widget = forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off"})
+    widget = LongText(attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off"})
 
     def prepare_value(self, value: Any) -> Any:
         """Show data as indented JSON, and what somebody typed as they typed it."""
@@ -29,7 +30,7 @@ class JsonField(forms.JSONField):
 class LinesField(forms.CharField):
     """A list of texts, one a line."""
 
-    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+    widget = LongText(attrs={"rows": 3, "spellcheck": "false"})
 
     def prepare_value(self, value: Any) -> Any:
         """Show a list as lines."""
