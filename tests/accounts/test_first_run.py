@@ -118,6 +118,19 @@ def test_weakness_is_told_before_the_form_is_sent(client: Client) -> None:
     assert "At least 10" in told("")
 
 
+@pytest.mark.django_db
+def test_a_check_on_its_way_while_the_form_is_sent_is_answered() -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.get("/setup/", {"token": first_run.token()})
+    old = browser.cookies["csrftoken"].value
+    made = browser.post("/setup/", {**GOOD, "token": first_run.token(), "csrfmiddlewaretoken": old})
+
+    checked = browser.post("/setup/password/", {"password": "harbour-lamp-49"}, headers={"X-CSRFToken": old})
+
+    assert made.status_code == 302
+    assert checked.status_code == 200
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_set_ups_at_once_one_wins() -> None:
     outcomes: list[str] = []
