@@ -22,11 +22,11 @@ test: $(VENV)/.test $(CLIENTS)/.ready ## the suite: what takes long and most of 
 	@$(STARTERS) || echo "Tests of the embedded models are skipped."
 	@test -x "$(or $(CHROMIUM),/usr/bin/chromium)" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium (or set CHROMIUM to its path)."
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not scale and not slow" $(ARGS)
-	@# Status 5 says that ARGS chose none of these tests.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not pages and not slow" $(ARGS) || [ $$? -eq 5 ]
+	@# Status 5 says that ARGS chose none of these tests. Without them, the other folders need not be looked through.
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not pages and not slow" $(or $(ARGS),tests/browser) || [ $$? -eq 5 ]
 
 test-pages: $(VENV)/.test ## pages in a browser, beyond the numbered checks that are in `test`
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "pages and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "pages and not slow" $(or $(ARGS),tests/browser)
 
 test-slow: $(VENV)/.test $(CLIENTS)/.ready ## what takes long: servers, workers and models killed with their work in hand
 	$(BIN)/python -m pytest -m "slow" $(ARGS)

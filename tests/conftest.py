@@ -40,6 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(name)
         if item.get_closest_marker("browser") and not CHECK.match(item.name):
             item.add_marker("pages")
+        if item.get_closest_marker("browser") and os.environ.get("CI"):
+            # Two cores, two browsers, a dozen processes: what missed a beat is tried once more, and -ra names it.
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.get_closest_marker("browser") and not chromium.exists():
             item.add_marker(pytest.mark.skip(reason=f"no Chromium at {chromium}: apt-get install chromium"))
         if item.get_closest_marker("scale") and not scaled:
