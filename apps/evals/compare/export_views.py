@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from apps.accounts.pages import requires
 from apps.core.csv_lines import csv_lines
+from apps.core.fields import json_value
 from apps.core.files import as_file
 from apps.evals.compare import address, flips
 from apps.evals.compare.comparing import Comparison
@@ -79,7 +80,7 @@ def _kinds(one: Comparison) -> dict[int, list[str]]:
 def _line(
     base: EvaluatedRow, others: list[EvaluatedRow | None], all_: list[Comparison], kinds: list[list[str]]
 ) -> list[Any]:
-    value, scores = from_json(base.row), from_json(base.scores)
+    value, scores = json_value(base.row), from_json(base.scores)
     line = [base.position + 1, row_asked.question_of(value), grid.words_of(row_asked.expected_of(value))]
     line += [flips.answer(base), *((scores.get(name) or {}).get("score") for name in all_[0].base.scoring)]
     for one, row, words in zip(all_, others, kinds, strict=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from apps.core.fields import json_value
 from apps.evals.compare import comparing, side_by_side
 from apps.evals.compare.comparing import Comparison, Outcome
 from apps.evals.compare.side_by_side import Answer
@@ -93,7 +94,7 @@ def rows_at(run: Evaluation, positions: Sequence[int]) -> dict[int, EvaluatedRow
 
 
 def _flip(base: EvaluatedRow, other: EvaluatedRow, name: str) -> Flip:
-    value = from_json(base.row)
+    value = json_value(base.row)
     told = [from_json(row.scores).get(name) or {} for row in (base, other)]
     expected = grid.words_of(asked.expected_of(value))
     before, after, unmarked = side_by_side.of(answer(base), answer(other), expected)

@@ -6,12 +6,12 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
-from pydantic_core import from_json
 
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core import once
 from apps.core.errors import Conflict, ConsoleError
+from apps.core.fields import json_value
 from apps.core.htmx import is_partial
 from apps.datasets import live
 from apps.evals import lookup
@@ -62,7 +62,7 @@ def _added(request: HttpRequest, form: KeepForm) -> keeping.Added | None:
 def asked(request: HttpRequest, form: KeepForm, templates: tuple[str, str], **more: Any) -> HttpResponse:
     """Show the form with the first rows, as the part or the page of these templates."""
     part, page = templates
-    shown = [from_json(row.row) for row in form.shown[:SHOWN]]
+    shown = [json_value(row.row) for row in form.shown[:SHOWN]]
     context = {"form": form, "evaluation": form.evaluation, "shown": shown, **more}
     status = 422 if request.method == "POST" else 200
     return render(request, part if is_partial(request) else page, context, status=status)

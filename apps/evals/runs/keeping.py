@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic_core import from_json
-
 from apps.accounts.principals import Principal
 from apps.core.errors import ConsoleError
+from apps.core.fields import json_value
 from apps.datasets import purposes, registry, rows, schemas
 from apps.datasets.models import Dataset, Purpose, Row
 from apps.evals.models import EvaluatedRow, Evaluation
@@ -42,7 +41,7 @@ class Added:
         texts: list[str] = []
         origins: list[Json] = []
         for row in chosen.rows(evaluation):
-            if row.position + 1 in known or purposes.problem(self.dataset.purpose, from_json(row.row)):
+            if row.position + 1 in known or purposes.problem(self.dataset.purpose, json_value(row.row)):
                 self.left_out += 1
                 continue
             texts.append(row.row)
@@ -79,7 +78,7 @@ def keep(
 
 def fitting(some: list[EvaluatedRow]) -> list[str]:
     """Return the purposes these rows are fit for."""
-    values = [from_json(row.row) for row in some]
+    values = [json_value(row.row) for row in some]
     return [str(one) for one in Purpose if all(purposes.problem(one, value) is None for value in values)]
 
 

@@ -3,10 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from pydantic_core import from_json
-
 from apps.core import db
 from apps.core.errors import ConsoleError
+from apps.core.fields import json_value
 from apps.datasets import rows as dataset_rows
 from apps.datasets.models import Dataset
 from apps.evals import direct, schemas
@@ -44,7 +43,7 @@ class Trial:
 async def tried(benchmark: Benchmark, dataset: Dataset, some: list[Candidate]) -> list[Trial]:
     """Return what the first candidates make of the first rows; a candidate that cannot be asked says why."""
     texts = await db.read(dataset_rows.iterrows, dataset, 0, ROWS)
-    values = [from_json(text) for text in texts]
+    values = [json_value(text) for text in texts]
     return list(await asyncio.gather(*(_one(benchmark, values, one) for one in some[:MOST])))
 
 
