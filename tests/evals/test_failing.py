@@ -8,6 +8,7 @@ from django.test import Client
 
 from apps.datasets.models import Dataset
 from apps.evals.models import Benchmark, Evaluation
+from apps.evals.runs.failing import Failing
 from apps.jobs.models import Status
 from tests.evals import made, runs
 from tests.evals.test_pages import bench as bench
@@ -109,6 +110,25 @@ def test_the_number_follows_the_scorer(web: Client, bench: Benchmark) -> None:
     assert 'name="below" value="3.0"' in page and "1 row<" in page
     assert "2 rows" in text(web, keep(one))  # each by its own number
     assert "2 rows" in text(web, f"{keep(one)}?which=low:judge&was=low:judge&below=4")
+
+
+@pytest.mark.parametrize("which", ["low", "error", f"low:{HOLDS}"])
+def test_rows_are_counted_without_being_read(
+    web: Client, two: Evaluation, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.evals.runs.keep_form.FITTED", 1)
+    monkeypatch.setattr(Failing, "rows", None)
+
+    assert re.search(r">[135] rows?</span> of 5", text(web, f"{keep(two)}?which={which}"))
+
+
+@pytest.mark.parametrize("which", ["nonsense", 'low:a"b', "=", "a=b"])
+def test_a_way_to_fail_that_means_nothing_is_refused(web: Client, bench: Benchmark, which: str) -> None:
+    one = runs.run([runs.row("Say")], ["yes"], {'a"b': [1.0]})
+
+    answer = web.post(keep(one), {"which": which, "below": "0.5", "name": "bad", "purpose": "eval/question-answer"})
+
+    assert answer.status_code == 422 and "0 rows" in answer.content.decode()
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "much"])

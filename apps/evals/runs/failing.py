@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+from django.db.models import QuerySet
 from pydantic_core import from_json
 
 from apps.evals import spread
@@ -28,36 +30,44 @@ class Failing:
 
     def rows(self, evaluation: Evaluation) -> Iterator[EvaluatedRow]:
         """Yield them in their order."""
-        found = EvaluatedRow.objects.filter(evaluation=evaluation.pk).order_by("position")
-        if self.which == ERROR:
-            found = found.exclude(error="")
-        elif self.which == LOW or self.function:
-            found = low_scores.only(found, evaluation, self.function, self.below)
-        elif self.which == HUMAN:
-            found = found.filter(human__lte=self.at_most)
-        else:
-            found = found.filter(error="")
-        name, _, verdict = ("", "", "") if self.function else self.which.rpartition("=")
-        for row in found.iterator(CHUNK):
-            if not name or _verdict(row, name) == verdict:
+        name, verdict = self.verdict
+        for row in self._found(evaluation).iterator(CHUNK):
+            if not name or _verdict_of(row, name) == verdict:
                 yield row
 
     def look(self, evaluation: Evaluation, most: int) -> tuple[int, list[EvaluatedRow]]:
         """Return how many they are, and the first of them."""
-        count, first = 0, []
-        for row in self.rows(evaluation):
-            count += 1
-            if count <= most:
-                first.append(row)
-        return count, first
+        if self.verdict[0]:  # the database cannot tell which rows have it
+            rows = self.rows(evaluation)
+            first = list(islice(rows, most))
+            return len(first) + sum(1 for _ in rows), first
+        found = self._found(evaluation)
+        return found.count(), list(found[:most])
+
+    def _found(self, evaluation: Evaluation) -> QuerySet[EvaluatedRow]:
+        """Return the rows in their order; of a verdict those that may have it, for what means nothing none."""
+        rows = EvaluatedRow.objects.filter(evaluation=evaluation.pk).order_by("position")
+        if self.which == LOW or self.function:
+            return low_scores.only(rows, evaluation, self.function, self.below)
+        if self.which == ERROR:
+            return rows.exclude(error="")
+        if self.which == HUMAN:
+            return rows.filter(human__lte=self.at_most)
+        return rows.filter(error="") if self.verdict[0] else rows.none()
 
     @property
     def function(self) -> str:
         """The function whose low scores are meant, empty for any and where none are meant."""
         return self.which.removeprefix(LOW_BY) if self.which.startswith(LOW_BY) else ""
 
+    @property
+    def verdict(self) -> tuple[str, str]:
+        """The function whose verdict is meant, and the verdict; no function where none is meant."""
+        name, _, verdict = ("", "", "") if self.function else self.which.rpartition("=")
+        return name, verdict
 
-def _verdict(row: EvaluatedRow, name: str) -> str:
+
+def _verdict_of(row: EvaluatedRow, name: str) -> str:
     score = (from_json(row.scores).get(name) or {}).get("score")
     return "" if score is None else str(score)[: spread.LONGEST_LABEL]
 

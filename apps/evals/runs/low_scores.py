@@ -26,17 +26,19 @@ def below(evaluation: Evaluation, function: str) -> float:
 def only(
     rows: QuerySet[EvaluatedRow], evaluation: Evaluation, function: str = "", limit: float | None = None
 ) -> QuerySet[EvaluatedRow]:
-    """Return the rows that fail one function, or any: those that it did not score are among them.
+    """Return the rows that fail the function, or any for a name that is none: those it did not score are among them.
 
-    A function's score fails below the limit, or below what is usual.
+    A score fails below the limit, or below what is usual for its function.
     """
-    names = [function] if function in evaluation.scoring else _all(evaluation)
-    wanted = Q(worst=spread.UNSCORED)
+    names = _all(evaluation)
+    if function in names:
+        low = below(evaluation, function) if limit is None else limit
+        return rows.alias(score=row_json.score(function)).filter(score__lt=low)
+    fails = Q(worst=spread.UNSCORED)
     for at, name in enumerate(names):
         rows = rows.alias(**{f"score_{at}": row_json.score(name)})
-        low = Q(**{f"score_{at}__lt": below(evaluation, name) if limit is None else limit})
-        wanted = low if function == name else wanted | low
-    return rows.filter(wanted)
+        fails |= Q(**{f"score_{at}__lt": below(evaluation, name) if limit is None else limit})
+    return rows.filter(fails)
 
 
 def count(evaluation: Evaluation) -> Any:
