@@ -79,8 +79,8 @@ def copy(before: int, after: int, start: int) -> None:
         )
 
 
-def lies(evaluation: Evaluation) -> Json | None:
-    """Return how the human scores of an evaluation's rows lie, as ``spread.of`` does; None while there are none.
+def distribution(evaluation: Evaluation) -> Json | None:
+    """Return how the human scores of an evaluation are distributed, as ``spread.of`` does; None while there are none.
 
     A row counts once, with its mean: the bars are rows by it, rounded.
     """

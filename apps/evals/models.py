@@ -13,6 +13,7 @@ from django.utils.timezone import now
 from apps.core.errors import NotFound
 from apps.core.fields import JSONTextField, SchemaField
 from apps.evals import schemas, spread
+from apps.evals.spread import Headline, Json
 from apps.jobs.models import Job
 
 
@@ -205,6 +206,14 @@ class Evaluation(models.Model):
     def asked(self) -> str:
         """The candidate and how it was asked, in words."""
         return f"{self.candidate} · {self.variant}" if self.variant else self.candidate
+
+    def distribution(self, function: str) -> Json:
+        """Return how a function's scores are distributed, as ``spread.of`` does; empty before they are added up."""
+        return self.spread.get("functions", {}).get(function) or {}
+
+    def headline(self, function: str) -> Headline:
+        """Return the one number a function's scores come to."""
+        return spread.headline(self.aggregated.get(function) or {}, self.distribution(function))
 
 
 class EvaluatedRow(models.Model):

@@ -31,13 +31,13 @@ def sums(evaluation_pk: int) -> Json:
         input_tokens=Sum("input_tokens"),  # the sums come last: they take the names of the columns
         output_tokens=Sum("output_tokens"),
     )
-    lies = {"rows": counts["row_count"], "mean_ms": counts.pop("mean_ms"), "uncounted": counts.pop("uncounted")}
+    told = {"rows": counts["row_count"], "mean_ms": counts.pop("mean_ms"), "uncounted": counts.pop("uncounted")}
     scores, judged = _scores(evaluation)
     return {
         **counts,
         "judged": judged,
         "aggregated": functions.aggregated(evaluation.scoring, scores),
-        "spread": {**lies, "functions": {name: spread.of(rows) for name, rows in scores.items()}},
+        "spread": {**told, "functions": {name: spread.of(rows) for name, rows in scores.items()}},
     }
 
 

@@ -1,4 +1,4 @@
-"""How scores lie, what they come to in one number, and which rows are the bad ones. Knows no database and no page."""
+"""How scores are distributed, what they come to in one number, which rows are bad. Knows no database and no page."""
 
 import math
 from collections import Counter
@@ -44,9 +44,9 @@ def worst(scores: Mapping[str, Json], error: str) -> float:
     return min(numbers, default=NO_NUMBER)
 
 
-def usual_below(lies: Json) -> float:
+def usual_below(distribution: Json) -> float:
     """Return the number under which a score is low if nobody says: the middle of what was scored, 0.5 for shares."""
-    low, high = lies.get("low", 0.0), lies.get("high", 1.0)
+    low, high = distribution.get("low", 0.0), distribution.get("high", 1.0)
     return 0.5 if 0 <= low <= high <= 1 else round((low + high) / 2, 4)
 
 
@@ -56,7 +56,7 @@ def why_not(score_row: Json) -> str:
 
 
 def of(score_rows: Sequence[Json]) -> Json:
-    """Return how the scores of a function lie: how many there are, what they range over, and bars to draw.
+    """Return how the scores of a function are distributed: how many there are, what they range over, and bars to draw.
 
     Where some are missing, ``why`` is the commonest reason that is told.
     """
@@ -96,21 +96,21 @@ def _label(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
 
 
-def headline(aggregated: Json, lies: Json) -> Headline:
-    """Return the one number that stands for a function's scores, of what they come to and how they lie.
+def headline(aggregated: Json, distribution: Json) -> Headline:
+    """Return the one number that stands for a function's scores, of what they come to and their distribution.
 
     There is none where not one row was scored: an accuracy would say 0 of rows nobody could judge.
     """
-    if lies.get("scored") == 0:
+    if distribution.get("scored") == 0:
         return Headline(None, "")
     if sums := _sums(aggregated):
         return sums[0]
-    return Headline(lies["mean"], "mean") if lies.get("is_number") else Headline(None, "")
+    return Headline(distribution["mean"], "mean") if distribution.get("is_number") else Headline(None, "")
 
 
-def further(aggregated: Json, lies: Json) -> list[Headline]:
+def further(aggregated: Json, distribution: Json) -> list[Headline]:
     """Return what else a function's scores come to, beside the number that stands for them."""
-    return [] if lies.get("scored") == 0 else _sums(aggregated)[1:]
+    return [] if distribution.get("scored") == 0 else _sums(aggregated)[1:]
 
 
 def _sums(aggregated: Json) -> list[Headline]:

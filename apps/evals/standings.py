@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Max
 
 from apps.evals.models import Benchmark, Evaluation
-from apps.evals.spread import Headline, headline
+from apps.evals.spread import Headline
 from apps.jobs.models import Status
 
 LOOKED_AT = 200  # newest runs a leaderboard and a history are made of
@@ -41,9 +41,7 @@ class Newest:
 
 def scores_of(run: Evaluation, functions: Sequence[str] | None = None) -> list[tuple[str, Headline]]:
     """Return each function with the one number its scores come to."""
-    lies = run.spread.get("functions", {})
-    names = run.scoring if functions is None else functions
-    return [(name, headline(run.aggregated.get(name) or {}, lies.get(name) or {})) for name in names]
+    return [(name, run.headline(name)) for name in (run.scoring if functions is None else functions)]
 
 
 def completed(benchmark_id: str) -> list[Evaluation]:
@@ -66,8 +64,8 @@ def leaderboard(
     for run in runs:
         found.setdefault(run.fingerprint, []).append(run)
     ranked = [some for one in found.values() if (some := [run for run in one if run in measured])]
-    ranked.sort(key=lambda some: [-_value(number_of(some[0], name)) for name in order])
-    placed = _places([number_of(some[0], by) for some in ranked])
+    ranked.sort(key=lambda some: [-_value(some[0].headline(name).value) for name in order])
+    placed = _places([some[0].headline(by).value for some in ranked])
     others = [one for one in found.values() if not any(run in measured for run in one)]
     return [
         *(_standing(place, False, some, functions, by, baseline) for place, some in zip(placed, ranked, strict=True)),
@@ -78,7 +76,7 @@ def leaderboard(
 def telling(runs: Sequence[Evaluation], functions: Sequence[str]) -> str:
     """Return the first function whose scores tell runs apart, else the first; "" without any."""
     measured = comparable(runs)
-    differing = (name for name in functions if len({number_of(run, name) for run in measured}) > 1)
+    differing = (name for name in functions if len({run.headline(name).value for run in measured}) > 1)
     return next(differing, next(iter(functions), ""))
 
 
@@ -112,7 +110,7 @@ def _standing(
             strict=True,
         )
     ]
-    numbers = [value for run in runs if (value := number_of(run, by)) is not None]
+    numbers = [value for run in runs if (value := run.headline(by).value) is not None]
     return Standing(place, is_part, newest, scores, max(numbers, default=None), len(runs))
 
 
@@ -120,13 +118,8 @@ def _changes(run: Evaluation, other: Evaluation | None, functions: Sequence[str]
     """Return how far each function's number is from that of another run of as many rows; None where there is none."""
     if other is None or run.row_total != other.row_total:
         return [None] * len(functions)
-    pairs = [(number_of(run, name), number_of(other, name)) for name in functions]
+    pairs = [(run.headline(name).value, other.headline(name).value) for name in functions]
     return [None if now is None or then is None else now - then for now, then in pairs]
-
-
-def number_of(run: Evaluation, function: str) -> float | None:
-    """Return the one number a function's scores of a run come to; None where there is none."""
-    return scores_of(run, [function])[0][1].value
 
 
 def _value(value: float | None) -> float:

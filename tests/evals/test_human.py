@@ -197,7 +197,7 @@ def test_who_leaves_leaves_their_scores(bench: Benchmark, operator: Any, web: Cl
     operator.delete()
 
     assert HumanScore.objects.get().given_by is None and means(one) == [5.0]
-    assert human.lies(one)["scored"] == 1  # type: ignore[index]
+    assert human.distribution(one)["scored"] == 1  # type: ignore[index]
 
 
 def test_an_evaluation_is_deleted_with_its_scores(web: Client, bench: Benchmark) -> None:

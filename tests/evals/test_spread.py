@@ -1,4 +1,4 @@
-"""How scores lie, which number stands for them, which rows are bad; and what differs in two texts."""
+"""How scores are distributed, which number stands for them, which rows are bad; and what differs in two texts."""
 
 from typing import Any
 
@@ -13,26 +13,31 @@ def rows(*scores: Any) -> list[dict[str, Any]]:
 
 
 def test_right_and_wrong_are_both_drawn_also_when_one_never_happened() -> None:
-    lies = spread.of(rows(1.0, 1.0, True))
+    distribution = spread.of(rows(1.0, 1.0, True))
 
-    assert lies["bars"] == [["0", 0], ["1", 3]]
-    assert (lies["low"], lies["high"], lies["sd"], lies["unscored"]) == (1.0, 1.0, 0.0, 0)
+    assert distribution["bars"] == [["0", 0], ["1", 3]]
+    assert (distribution["low"], distribution["high"], distribution["sd"], distribution["unscored"]) == (
+        1.0,
+        1.0,
+        0.0,
+        0,
+    )
 
 
 def test_many_values_are_drawn_by_tenths_of_their_range() -> None:
-    lies = spread.of(rows(*range(101), None))
+    distribution = spread.of(rows(*range(101), None))
 
-    assert [count for _, count in lies["bars"]] == [10] * 9 + [11]
-    assert (lies["bars"][0][0], lies["bars"][-1][0]) == ("0–10", "90–100")
-    assert lies["unscored"] == 1 and lies["mean"] == 50
+    assert [count for _, count in distribution["bars"]] == [10] * 9 + [11]
+    assert (distribution["bars"][0][0], distribution["bars"][-1][0]) == ("0–10", "90–100")
+    assert distribution["unscored"] == 1 and distribution["mean"] == 50
 
 
 def test_verdicts_are_counted_the_frequent_ones_by_name() -> None:
-    lies = spread.of(rows("B", "A", "A", None, *(f"odd {at}" for at in range(12))))
+    distribution = spread.of(rows("B", "A", "A", None, *(f"odd {at}" for at in range(12))))
 
-    assert not lies["is_number"] and lies["scored"] == 15
-    assert ["A", 2] in lies["bars"] and lies["bars"][-1] == ["others", 4]
-    assert sum(count for _, count in lies["bars"]) == 15
+    assert not distribution["is_number"] and distribution["scored"] == 15
+    assert ["A", 2] in distribution["bars"] and distribution["bars"][-1] == ["others", 4]
+    assert sum(count for _, count in distribution["bars"]) == 15
 
 
 def test_numbers_a_judge_wrote_as_text_are_numbers() -> None:
@@ -46,7 +51,7 @@ def test_nothing_scored_has_nothing_to_draw() -> None:
 
 
 @pytest.mark.parametrize(
-    ("aggregated", "lies", "told"),
+    ("aggregated", "distribution", "told"),
     [
         ({"accuracy": {"accuracy": 0.5, "num_correct": 2.0, "num_total": 4}}, {}, (0.5, "accuracy", "2 of 4")),
         ({"median": {"median": 3.0}, "average": {"average": 2.5}}, {}, (2.5, "average", "")),
@@ -56,8 +61,8 @@ def test_nothing_scored_has_nothing_to_draw() -> None:
         ({}, {}, (None, "", "")),
     ],
 )  # fmt: skip
-def test_one_number_stands_for_the_scores(aggregated: Any, lies: Any, told: Any) -> None:
-    found = spread.headline(aggregated, lies)
+def test_one_number_stands_for_the_scores(aggregated: Any, distribution: Any, told: Any) -> None:
+    found = spread.headline(aggregated, distribution)
 
     assert (found.value, found.label, found.words) == told
 

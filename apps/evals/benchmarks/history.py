@@ -47,11 +47,11 @@ class Chart:
 
 def chart(runs: Sequence[Evaluation], by: str, baseline: Evaluation | None) -> Chart | None:
     """Return one function's scores over the runs that can be compared; None when none of them has a number."""
-    told = [(run, standings.number_of(run, by)) for run in reversed(standings.comparable(runs))]
+    told = [(run, run.headline(by).value) for run in reversed(standings.comparable(runs))]
     known = [(run, value) for run, value in told if value is not None]
     if not known:
         return None
-    base = standings.number_of(baseline, by) if baseline else None
+    base = baseline.headline(by).value if baseline else None
     values = [value for _, value in known] + ([] if base is None else [base])
     low, high = min(0.0, *values), max(1.0, *values)
     step = 100 / max(1, len(known) - 1)

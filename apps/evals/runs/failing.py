@@ -74,16 +74,16 @@ def _verdict_of(row: EvaluatedRow, name: str) -> str:
 
 def choices(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return the ways to say which rows fail that mean something for this evaluation."""
-    lies = evaluation.spread.get("functions", {})
     found = [(LOW, "With a score below a number, or without one"), (ERROR, "Without an answer")]
     if len(numeric := low_scores.numeric(evaluation)) > 1:
         found[0] = (LOW, f"Failing any scorer: {_limits(evaluation, numeric)}, or without a score")
         found[1:1] = [(LOW_BY + name, f"{name} below a number, or without its score") for name in numeric]
     if evaluation.human_scores.exists():
         found.append((HUMAN, "With a human score of at most a number"))
-    for name, one in lies.items():
-        if not one.get("is_number"):
-            found += [(f"{name}={label}", f"{name} said {label}") for label, _ in one.get("bars", [])]
+    for name in evaluation.scoring:
+        distribution = evaluation.distribution(name)
+        if not distribution.get("is_number"):
+            found += [(f"{name}={label}", f"{name} said {label}") for label, _ in distribution.get("bars", [])]
     return found
 
 

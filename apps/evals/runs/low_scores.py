@@ -14,13 +14,12 @@ from apps.evals.runs import row_json
 
 def numeric(evaluation: Evaluation) -> list[str]:
     """Return the functions of an evaluation whose scores are numbers, so far."""
-    lies = evaluation.spread.get("functions", {})
-    return [name for name in evaluation.scoring if row_json.is_name(name) and lies.get(name, {}).get("is_number")]
+    return [name for name in _all(evaluation) if evaluation.distribution(name).get("is_number")]
 
 
 def below(evaluation: Evaluation, function: str) -> float:
     """Return the number under which a function's score is low if nobody says."""
-    return spread.usual_below(evaluation.spread.get("functions", {}).get(function) or {})
+    return spread.usual_below(evaluation.distribution(function))
 
 
 def only(

@@ -1,4 +1,4 @@
-"""The tiles of an evaluation's page: what each function's scores come to, how they lie, and what is missing."""
+"""The tiles of an evaluation's page: what each function's scores come to, their distribution, what is missing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,21 +13,19 @@ BAR_HEIGHT = 40
 
 
 def of(evaluation: Evaluation, changes: Mapping[str, Change]) -> list[Json]:
-    """Return for each function, and for people, headline, change and how scores lie, with bars ready to be drawn."""
-    lies = evaluation.spread.get("functions", {})
-    scores = standings.scores_of(evaluation)
+    """Return for each function, and for people, headline, change and distribution, with bars ready to be drawn."""
     so_far = evaluation.spread.get("rows", 0) if evaluation.job.is_active else None
     found = [
-        _tile(name, told, lies.get(name) or {})
+        _tile(name, told, evaluation.distribution(name))
         | {
-            "further": spread.further(evaluation.aggregated.get(name) or {}, lies.get(name) or {}),
+            "further": spread.further(evaluation.aggregated.get(name) or {}, evaluation.distribution(name)),
             "change": changes.get(name),
-            "missing": _missing(evaluation, told, lies.get(name) or {}),
+            "missing": _missing(evaluation, told, evaluation.distribution(name)),
             "so_far": so_far,
         }
-        for name, told in scores
+        for name, told in standings.scores_of(evaluation)
     ]
-    by_people = human.lies(evaluation)
+    by_people = human.distribution(evaluation)
     if by_people:
         told = Headline(by_people["mean"], "mean", f"{by_people['scored']:,} of {evaluation.row_count:,} rows")
         missing = f"{by_people['unscored']:,} not scored" if by_people["unscored"] else ""
@@ -35,8 +33,8 @@ def of(evaluation: Evaluation, changes: Mapping[str, Change]) -> list[Json]:
     return found
 
 
-def _tile(name: str, told: Headline, lies: Json) -> Json:
-    bars = lies.get("bars") or []
+def _tile(name: str, told: Headline, distribution: Json) -> Json:
+    bars = distribution.get("bars") or []
     most = max((count for _, count in bars), default=0)
     width = 100 / max(1, len(bars))
     drawn = [
@@ -50,7 +48,7 @@ def _tile(name: str, told: Headline, lies: Json) -> Json:
         }
         for at, (label, count) in enumerate(bars)
     ]
-    return {"name": name, "told": told, "lies": lies, "bars": drawn, "labels": _labels(drawn)}
+    return {"name": name, "told": told, "distribution": distribution, "bars": drawn, "labels": _labels(drawn)}
 
 
 def _height(count: int, most: int) -> int:
@@ -63,13 +61,14 @@ def _labels(bars: list[Json]) -> list[str]:
     return labels if len(labels) <= 6 else [labels[0].partition("–")[0], labels[-1].rpartition("–")[2]]
 
 
-def _missing(evaluation: Evaluation, told: Headline, lies: Json) -> str:
+def _missing(evaluation: Evaluation, told: Headline, distribution: Json) -> str:
     """Return what became of the rows that a function did not score, in words; empty where there are none.
 
     An accuracy counts them as wrong; the other numbers, and the bars, leave them out.
     """
-    if not lies.get("unscored"):
+    if not distribution.get("unscored"):
         return ""
-    if lies["scored"]:
-        return f"{lies['unscored']:,} not scored, {'counted as wrong' if told.label == 'accuracy' else 'left out'}"
+    if distribution["scored"]:
+        became = "counted as wrong" if told.label == "accuracy" else "left out"
+        return f"{distribution['unscored']:,} not scored, {became}"
     return "Nothing was answered" if evaluation.failed_count == evaluation.row_count else "No row was scored"
