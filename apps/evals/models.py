@@ -14,7 +14,7 @@ from apps.core.errors import NotFound
 from apps.core.fields import JSONTextField, SchemaField
 from apps.evals import schemas, spread
 from apps.evals.spread import Headline, Json
-from apps.jobs.models import Job
+from apps.jobs.models import Job, Status
 
 
 class BenchmarkQuerySet(models.QuerySet["Benchmark"]):
@@ -167,6 +167,23 @@ class ScorerUse(models.Model):
         return self.scoring_fn_id
 
 
+class EvaluationQuerySet(models.QuerySet["Evaluation"]):
+    """Reads of evaluations."""
+
+    def listed(self) -> "EvaluationQuerySet":
+        """Evaluations with their jobs, without what each was asked for: that may be long."""
+        return self.select_related("job").defer("config")
+
+    def completed(self) -> "EvaluationQuerySet":
+        """Evaluations that ran to their end."""
+        return self.filter(job__status=Status.COMPLETED)
+
+    def newest_of_each(self, *fields: str) -> "EvaluationQuerySet":
+        """Of those that agree in these fields, the newest ones."""
+        newest = self.order_by().values(*fields).annotate(newest=models.Max("pk"))
+        return Evaluation.objects.filter(pk__in=newest.values("newest"))
+
+
 class Evaluation(models.Model):
     """One run of a benchmark. What it was asked for stands here, whatever becomes of the benchmark afterwards."""
 
@@ -194,6 +211,8 @@ class Evaluation(models.Model):
     )
     created_at = models.DateTimeField(default=now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+
+    objects = EvaluationQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]

@@ -2,20 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.models import Count, Max
 
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.spread import Headline
-from apps.jobs.models import Status
 
 LOOKED_AT = 200  # newest runs a leaderboard and a history are made of
 NAMED = 3  # candidates a list names
 
 
+class Score(NamedTuple):
+    """What a candidate's newest run scored by a function, and how far that is from its run before and the baseline."""
+
+    function: str
+    headline: Headline
+    change: float | None
+    against_baseline: float | None
+
+
 @dataclass(frozen=True)
 class Standing:
-    """A candidate: its newest run with its scores, and how far each is from the run before and from the baseline.
+    """A candidate, that is a model or an agent asked in one way: its newest run with its scores.
 
     Equals share a place. Who was asked only a part of the rows has none, nor has who has no score of the function.
     """
@@ -23,7 +32,7 @@ class Standing:
     place: int | None
     is_part: bool
     newest: Evaluation
-    scores: list[tuple[str, Headline, float | None, float | None]]
+    scores: list[Score]
     best: float | None
     runs: int
 
@@ -39,37 +48,39 @@ class Newest:
     others: int
 
 
-def scores_of(run: Evaluation, functions: Sequence[str] | None = None) -> list[tuple[str, Headline]]:
-    """Return each function with the one number its scores come to."""
-    return [(name, run.headline(name)) for name in (run.scoring if functions is None else functions)]
+def scores_of(run: Evaluation) -> list[tuple[str, Headline]]:
+    """Return each function of a run with the one number its scores come to."""
+    return [(name, run.headline(name)) for name in run.scoring]
 
 
 def completed(benchmark_id: str) -> list[Evaluation]:
     """Return the newest completed runs of a benchmark, newest first."""
-    rows = Evaluation.objects.filter(benchmark_id=benchmark_id, job__status=Status.COMPLETED).select_related("job")
-    return list(rows.defer("config", "scoring").order_by("-id")[:LOOKED_AT])
+    rows = Evaluation.objects.filter(benchmark_id=benchmark_id).completed().listed()
+    return list(rows.defer("scoring")[:LOOKED_AT])
 
 
 def leaderboard(
     runs: Sequence[Evaluation], functions: Sequence[str], by: str, baseline: Evaluation | None
 ) -> list[Standing]:
-    """Return who stands where by the newest score of one function; the other functions put equals in order.
-
-    A candidate is a model or an agent asked in one way. One that has no score of it, or was only asked some rows, has
-    no place.
-    """
+    """Return who stands where by the newest score of one function; the other functions put equals in order."""
     order = [by, *(name for name in functions if name != by)]
-    measured = comparable(runs)
-    found: dict[str, list[Evaluation]] = {}
+    measured = set(comparable(runs))
+    candidates: dict[str, list[Evaluation]] = {}
     for run in runs:
-        found.setdefault(run.fingerprint, []).append(run)
-    ranked = [some for one in found.values() if (some := [run for run in one if run in measured])]
+        candidates.setdefault(run.fingerprint, []).append(run)
+    ranked = [kept for some in candidates.values() if (kept := [run for run in some if run in measured])]
     ranked.sort(key=lambda some: [-_value(some[0].headline(name).value) for name in order])
-    placed = _places([some[0].headline(by).value for some in ranked])
-    others = [one for one in found.values() if not any(run in measured for run in one)]
+    places = _places([some[0].headline(by).value for some in ranked])
+    asked_a_part = [some for some in candidates.values() if measured.isdisjoint(some)]
+
+    def standing(some: list[Evaluation], place: int | None, *, is_part: bool) -> Standing:
+        numbers = [value for run in some if (value := run.headline(by).value) is not None]
+        scores = _scores(some, functions, baseline)
+        return Standing(place, is_part, some[0], scores, max(numbers, default=None), len(some))
+
     return [
-        *(_standing(place, False, some, functions, by, baseline) for place, some in zip(placed, ranked, strict=True)),
-        *(_standing(None, True, some, functions, by, baseline) for some in others),
+        *(standing(some, place, is_part=False) for some, place in zip(ranked, places, strict=True)),
+        *(standing(some, None, is_part=True) for some in asked_a_part),
     ]
 
 
@@ -92,34 +103,22 @@ def _places(values: list[float | None]) -> list[int | None]:
     return [None if value is None else values.index(value) + 1 for value in values]
 
 
-def _standing(
-    place: int | None,
-    is_part: bool,
-    runs: list[Evaluation],
-    functions: Sequence[str],
-    by: str,
-    baseline: Evaluation | None,
-) -> Standing:
-    newest, base = runs[0], None if baseline == runs[0] else baseline
-    scores = [
-        (name, told, change, against)
-        for (name, told), change, against in zip(
-            scores_of(newest, functions),
-            _changes(newest, runs[1] if len(runs) > 1 else None, functions),
-            _changes(newest, base, functions),
-            strict=True,
-        )
+def _scores(runs: Sequence[Evaluation], functions: Sequence[str], baseline: Evaluation | None) -> list[Score]:
+    """Return the scores of the first of a candidate's runs, held against the second one and the baseline."""
+    newest, before = runs[0], runs[1] if len(runs) > 1 else None
+    base = baseline if baseline != newest else None
+    return [
+        Score(name, newest.headline(name), _change(newest, before, name), _change(newest, base, name))
+        for name in functions
     ]
-    numbers = [value for run in runs if (value := run.headline(by).value) is not None]
-    return Standing(place, is_part, newest, scores, max(numbers, default=None), len(runs))
 
 
-def _changes(run: Evaluation, other: Evaluation | None, functions: Sequence[str]) -> list[float | None]:
-    """Return how far each function's number is from that of another run of as many rows; None where there is none."""
+def _change(run: Evaluation, other: Evaluation | None, function: str) -> float | None:
+    """Return how far a function's number is from that of another run of as many rows; None where there is none."""
     if other is None or run.row_total != other.row_total:
-        return [None] * len(functions)
-    pairs = [(run.headline(name).value, other.headline(name).value) for name in functions]
-    return [None if now is None or then is None else now - then for now, then in pairs]
+        return None
+    now, then = run.headline(function).value, other.headline(function).value
+    return None if now is None or then is None else now - then
 
 
 def _value(value: float | None) -> float:
@@ -129,22 +128,23 @@ def _value(value: float | None) -> float:
 def newest_of(benchmarks: Iterable[Benchmark]) -> dict[str, Newest]:
     """Return the newest scores of each benchmark; two queries."""
     scored_by = {one.benchmark_id: one.scoring_functions[:1] for one in benchmarks}
-    rows = Evaluation.objects.filter(benchmark_id__in=scored_by, job__status=Status.COMPLETED).order_by()
+    runs = Evaluation.objects.filter(benchmark_id__in=scored_by).completed()
     places: dict[str, list[int]] = {name: [] for name in scored_by}
-    newest = rows.values("benchmark_id", "fingerprint").annotate(newest=Max("pk"))
+    newest = runs.order_by().values("benchmark_id", "fingerprint").annotate(newest=Max("pk"))
     for name, place in newest.order_by("-newest").values_list("benchmark_id", "newest"):
         places[name].append(place)
-    named = [place for some in places.values() for place in some[:NAMED]]
-    runs = Evaluation.objects.select_related("job").defer("config").in_bulk(named)
-    found = {name: [runs[place] for place in some[:NAMED] if place in runs] for name, some in places.items()}
+    found = Evaluation.objects.listed().in_bulk([place for some in places.values() for place in some[:NAMED]])
     return {
-        name: Newest([(run, _headline(run, scored_by[name])) for run in some], len(places[name][NAMED:]))
-        for name, some in found.items()
+        name: Newest(
+            [(found[place], _first(found[place], scored_by[name])) for place in some[:NAMED] if place in found],
+            len(some[NAMED:]),
+        )
+        for name, some in places.items()
     }
 
 
-def _headline(run: Evaluation, functions: Sequence[str]) -> Headline:
-    return next((told for _, told in scores_of(run, functions)), Headline(None, ""))
+def _first(run: Evaluation, functions: Sequence[str]) -> Headline:
+    return run.headline(functions[0]) if functions else Headline(None, "")
 
 
 def counts_of(benchmark_ids: Sequence[str]) -> dict[str, int]:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Max
-
 from apps.evals import schemas, standings
 from apps.evals.benchmarks import schedule_form
 from apps.evals.benchmarks.schedule_form import ScheduleForm
@@ -47,7 +45,7 @@ class Shown:
 
 
 def of(benchmark: Benchmark) -> list[Shown]:
-    """Return a benchmark's schedules, oldest first; three queries."""
+    """Return a benchmark's schedules, oldest first; two queries."""
     schedules = list(benchmark.schedules.select_related("created_by"))
     runs = _newest([one.pk for one in schedules])
     return [
@@ -73,6 +71,5 @@ def _asked(candidate: schemas.EvalCandidate) -> str:
 def _newest(schedule_ids: Sequence[int]) -> list[Evaluation]:
     if not schedule_ids:
         return []
-    rows = Evaluation.objects.filter(schedule_id__in=schedule_ids).order_by()
-    newest = rows.values("schedule_id", "fingerprint").annotate(newest=Max("pk")).values_list("newest", flat=True)
-    return list(Evaluation.objects.filter(pk__in=list(newest)).select_related("job").defer("config").order_by("-id"))
+    runs = Evaluation.objects.filter(schedule_id__in=schedule_ids)
+    return list(runs.newest_of_each("schedule_id", "fingerprint").listed())

@@ -1,7 +1,5 @@
 """Pages of benchmarks: list, new, one with its leaderboard and runs, deleting."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -86,7 +84,7 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
     done = standings.completed(benchmark_id)
     by = request.GET.get("by", "")
     by = by if by in chosen else standings.telling(done, chosen)
-    runs = list(_runs(benchmark_id)[: SHOWN_RUNS + 1])
+    runs = list(Evaluation.objects.filter(benchmark_id=benchmark_id).listed()[: SHOWN_RUNS + 1])
     dataset = Dataset.objects.shown().defer("gaps").filter(dataset_id=benchmark.dataset_id).first()
     leaders = standings.leaderboard(done, chosen, by, benchmark.baseline) if by else []
     context = {
@@ -117,11 +115,6 @@ def _code(request: HttpRequest, benchmark_id: str, run: Evaluation | None) -> co
     candidate = {"type": "model", "model": str(model or "MODEL"), "sampling_params": {"strategy": {"type": "greedy"}}}
     config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate})
     return code.run(code.origin_of(request), benchmark_id, config)
-
-
-def _runs(benchmark_id: str) -> Any:
-    rows = Evaluation.objects.filter(benchmark_id=benchmark_id).select_related("job").defer("config")
-    return rows.order_by("-id")
 
 
 def _function(name: str) -> schemas.ScoringFn | None:

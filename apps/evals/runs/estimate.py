@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Max
-
 from apps.evals import costs
 from apps.evals.models import Evaluation
 from apps.evals.running import candidates
 from apps.evals.runs.form import RunForm
 from apps.inference import prices
 from apps.inference.prices import Cost
-from apps.jobs.models import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Estimate:
 
 
 def of(form: RunForm) -> Estimate:
-    """Return the estimate of the form as it stands, whole or not; three queries at most beyond its check."""
+    """Return the estimate of the form as it stands, whole or not; two queries at most beyond its check."""
     chosen, rows = form.chosen, form.rows
     if _is_refused(form):
         return Estimate(0, rows, 0, 0, False, is_refused=True)
@@ -60,11 +57,9 @@ def _is_refused(form: RunForm) -> bool:
 
 def _earlier(benchmark_id: str, names: list[str]) -> dict[str, Evaluation]:
     """Return the newest completed run of each candidate that ran from its first row to its last."""
-    done = Evaluation.objects.filter(benchmark_id=benchmark_id, candidate__in=names, row_count__gt=0)
-    done = done.filter(job__status=Status.COMPLETED, job__retry_of=None)
-    newest = done.order_by().values("candidate").annotate(newest=Max("pk")).values_list("newest", flat=True)
-    found = Evaluation.objects.filter(pk__in=list(newest)).select_related("job").defer("config", "aggregated")
-    return {run.candidate: run for run in found}
+    runs = Evaluation.objects.filter(benchmark_id=benchmark_id, candidate__in=names, row_count__gt=0)
+    whole = runs.completed().filter(job__retry_of=None)
+    return {run.candidate: run for run in whole.newest_of_each("candidate").listed().defer("aggregated")}
 
 
 def _cost(ran: list[tuple[str, Evaluation]], judges: set[str], rows: int) -> Cost | None:

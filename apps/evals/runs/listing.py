@@ -44,9 +44,7 @@ class Filter:
 
     def rows(self) -> QuerySet[Evaluation]:
         """Return the evaluations it leaves."""
-        rows = Evaluation.objects.select_related("job").defer(
-            "config", "job__arguments", "job__checkpoint", "job__result"
-        )
+        rows = Evaluation.objects.listed().defer("job__arguments", "job__checkpoint", "job__result")
         rows = rows.annotate(is_baseline=Exists(Benchmark.objects.filter(baseline=OuterRef("pk"))))
         if self.status:
             rows = rows.filter(job__status__in=ACTIVE if self.status == "active" else [self.status])

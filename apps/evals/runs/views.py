@@ -25,7 +25,7 @@ from apps.evals.runs import export_views, failing, grid, low_scores, rerun, slic
 from apps.evals.runs.row_filter import Filter
 from apps.jobs import runner
 from apps.jobs.live import must_poll
-from apps.jobs.models import Job, Status
+from apps.jobs.models import Job
 
 Json = dict[str, Any]
 SUMS = ["row_count", "failed_count", "input_tokens", "output_tokens", "judged", "aggregated", "spread"]
@@ -118,8 +118,8 @@ def _failing(evaluation: Evaluation, query: QueryDict) -> Json:
 
 def _run_before(evaluation: Evaluation) -> Evaluation | None:
     """Return the newest completed run of the benchmark before this one."""
-    rows = Evaluation.objects.filter(benchmark_id=evaluation.benchmark_id, pk__lt=evaluation.pk)
-    return rows.filter(job__status=Status.COMPLETED).select_related("job").defer("config").order_by("-id").first()
+    runs = Evaluation.objects.filter(benchmark_id=evaluation.benchmark_id, pk__lt=evaluation.pk)
+    return runs.completed().listed().first()
 
 
 @require_POST
