@@ -21,6 +21,7 @@ from apps.jobs.models import Job
 
 KILL_S = 2.5  # between asking a child to stop and killing it; cancelling is promised within five seconds
 STOPPED = 75  # how a child ends that was asked to
+HOPELESS = 2  # and one that need not be tried again
 LINE_LIMIT = 1 << 16
 
 
@@ -101,11 +102,9 @@ async def _failure(job: Job, code: int) -> Exception:
         name = signal.Signals(-code).name
         return Gone(f"The job's process was killed by {name}" + (" (out of memory?)." if code == -9 else "."))
     error = await db.read(Job.objects.values_list("error", flat=True).get, pk=job.pk)
-    return (
-        (ConsoleError(error, status=400) if code == 2 else ChildFailed(error))
-        if error
-        else ChildFailed(f"The job's process ended with code {code}; its log tells more.")
-    )
+    if not error:
+        return ChildFailed(f"The job's process ended with code {code}; its log tells more.")
+    return ConsoleError(error, status=400) if code == HOPELESS else ChildFailed(error)
 
 
 async def _read(child: asyncio.subprocess.Process, handle: Handle) -> None:

@@ -5,29 +5,25 @@ It lives on an event loop of its own, in a process of its own (``manage.py worke
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 
 from apps.core import db
 from apps.core import live as topics
 from apps.core.process import memory, this_process
-from apps.jobs import carrying, delivery, live, periodic
-from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Cancelled, Handle, plain
+from apps.jobs import carrying, delivery, live, periodic, settling
+from apps.jobs.handle import CANCELLED, GIVEN_BACK, LOST, Handle
 from apps.jobs.models import BEAT_S, QUEUES, Job, Status, Worker
 
 log = logging.getLogger(__name__)
 WATCH_S = 1.0
 SWEEP_S = 2.0  # how often the table is asked although nothing was delivered: deliveries may be lost
 GRACE_S = 3.5  # how long a stopping job may take before its row is settled without it
-LONGEST_WAIT_S = 60
-SETTLE_WAITS_S = (1, 5, 15, 30)  # then its lease runs out, and it is tried again
 
 
 class Running:
@@ -108,8 +104,6 @@ class JobWorker:
         }
         Worker.objects.update_or_create(worker_id=self.worker_id, defaults=fields)
 
-    # Taking
-
     async def _take_until_stopped(self) -> None:
         while not self._ending.is_set():
             self._awake.clear()
@@ -162,8 +156,6 @@ class JobWorker:
             arriving.cancel()
             waking.cancel()
 
-    # Running
-
     async def _attend(self, running: Running) -> None:
         """Run a job to its end and write down how it ended."""
         job, handle = running.job, running.handle
@@ -177,7 +169,7 @@ class JobWorker:
                     doing.cancel()
                 await asyncio.wait({doing}, timeout=GRACE_S)
             handle.flush()
-            await self._settle_surely(job, handle, doing)
+            await settling.settle(job, handle, doing)
         finally:
             stopping.cancel()
             live.changed(job.job_id)
@@ -187,56 +179,6 @@ class JobWorker:
                 doing.exception()
             self._running.pop(job.lease_owner, None)
             self._wake()
-
-    async def _settle_surely(self, job: Job, handle: Handle, doing: "asyncio.Future[Any]") -> None:
-        """Write the end down, though the database may be away for a while; the lease is kept meanwhile."""
-        for wait_s in SETTLE_WAITS_S:
-            try:
-                return await self._settle(job, handle, doing)
-            except (InterfaceError, OperationalError):
-                log.exception("the end of job %s could not be written; next try in %s s", job.job_id, wait_s)
-                await asyncio.sleep(wait_s)
-            except Exception as error:
-                log.exception("job %s could not be settled", job.job_id)
-                return await self._unsettled(handle, error)
-
-    async def _settle(self, job: Job, handle: Handle, doing: "asyncio.Future[Any]") -> None:
-        jobs, why = Job.objects, handle.stop_reason
-        error = None if not doing.done() or doing.cancelled() else doing.exception()
-        if doing.done() and not doing.cancelled() and error is None:
-            result = plain(doing.result())
-            await db.write(jobs.end, handle.lease, Status.COMPLETED, result=result)
-        elif why == LOST:
-            log.warning("job %s was taken over by another worker", job.job_id)
-        elif why == GIVEN_BACK:
-            await db.write(jobs.give_back, handle.lease, counts=False)
-        elif why == CANCELLED:
-            await db.write(jobs.end, handle.lease, Status.CANCELLED)
-        else:
-            await self._failed(job, handle, error or Cancelled("The job stopped by itself."))
-
-    async def _unsettled(self, handle: Handle, error: Exception) -> None:
-        """End a job whose result cannot be stored."""
-        with suppress(Exception):
-            words = f"Its result could not be stored: {carrying.reason(error)}"
-            await db.write(Job.objects.end, handle.lease, Status.FAILED, error=words)
-
-    async def _failed(self, job: Job, handle: Handle, error: BaseException) -> None:
-        """Let the job be tried again a little later, or end it when that was the last attempt or is no use."""
-        words = carrying.reason(error)
-        if not isinstance(error, carrying.ChildFailed) and not carrying.is_hopeless(error):
-            handle.log("".join(traceback.format_exception(error, limit=-4)), "error")
-        job = await db.read(Job.objects.get, pk=job.pk)  # it may have stored progress
-        if carrying.is_hopeless(error) or job.attempt >= job.last_attempt:
-            handle.log(f"Attempt {job.attempt} of {job.last_attempt} failed: {words}", "error")
-            await db.write(Job.objects.end, handle.lease, Status.FAILED, error=words)
-            log.warning("job %s (%s) failed: %s", job.job_id, job.title, words)
-            return
-        wait_s = min(2**job.idle_attempts, LONGEST_WAIT_S)
-        handle.log(f"Attempt {job.attempt} of {job.last_attempt} failed: {words} Next in {wait_s} s.", "warning")
-        await db.write(Job.objects.give_back, handle.lease, wait_s=wait_s, error=words)
-
-    # Keeping
 
     async def _beat(self) -> None:
         """Tell that this worker lives, keep its leases, and hear whether it is to drain."""

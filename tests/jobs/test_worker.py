@@ -70,7 +70,7 @@ async def test_a_delivery_of_a_job_that_ended_does_nothing(give: Give) -> None:
 async def test_a_failing_job_stops_after_its_attempts_with_its_reason(
     give: Give, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.jobs.worker.LONGEST_WAIT_S", 0)
+    monkeypatch.setattr("apps.jobs.settling.LONGEST_WAIT_S", 0)
 
     async with working():
         job = await ended(await give_soon(give, "fail", max_attempts=3))
@@ -117,7 +117,7 @@ async def test_a_job_cancelled_while_it_fails_is_not_tried_again(give: Give) -> 
 async def test_the_end_of_a_job_is_written_though_the_database_was_away(
     give: Give, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.jobs.worker.SETTLE_WAITS_S", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("apps.jobs.settling.WAITS_S", (0.01, 0.01, 0.01))
     failures = [OperationalError("database is locked"), OperationalError("server closed the connection")]
     end = JobQuerySet.end
 

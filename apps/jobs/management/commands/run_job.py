@@ -65,7 +65,7 @@ def _answer(job: Job, handle: Handle) -> tuple[int, dict[str, Any]]:
         return carrying.STOPPED, {"error": ""}
     except Exception as error:
         handle.log(traceback.format_exc(limit=-4), "error")
-        return 2 if carrying.is_hopeless(error) else 1, {"error": carrying.reason(error)}
+        return carrying.HOPELESS if carrying.is_hopeless(error) else 1, {"error": carrying.reason(error)}
 
 
 def _end_with_parent() -> None:
