@@ -15,7 +15,7 @@ from apps.core.errors import ConsoleError, NotFound
 from apps.jobs import delivery, live
 from apps.jobs.models import QUEUES, Job, JobQuerySet, Status
 
-AT_ONCE = 1_000  # jobs a bulk action touches
+AT_ONCE = 1_000  # jobs a bulk action touches at most
 TOLD = 16  # deliveries a bulk action makes; a worker that is awake goes on until nothing waits
 
 

@@ -32,13 +32,16 @@ def job_list(request: HttpRequest) -> HttpResponse:
     number = async_to_sync(live.head)(LIST)
     filter_ = listing.asked(request.GET)
     rows = filter_.rows()
+    total = listing.count(rows)
     page = page_of(rows.select_related("created_by").defer("arguments", "checkpoint", "result"), request.GET)
     context = {
         "page": page,
         "filter": filter_,
         "queues": QUEUES,
         "kinds": listing.kinds(),
-        "total": listing.count(rows),
+        "total": total,
+        "most_counted": listing.COUNTED,
+        "many": f"all {total:,}" if total <= runner.AT_ONCE else f"{runner.AT_ONCE:,}",  # what a button for all does
         "can_operate": _may(request),
         "can_retry": any(job.status in ENDED_BADLY for job in page),
         "can_cancel": any(job.is_active for job in page),

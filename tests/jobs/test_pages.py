@@ -95,6 +95,19 @@ def test_failures_are_tried_again_together_and_the_list_stays(client: Client, gi
     assert Job.objects.filter(status="scheduled").count() == 60
 
 
+def test_no_more_is_promised_than_is_done_at_once(client: Client, give: Give, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.jobs.runner.AT_ONCE", 2)
+    monkeypatch.setattr("apps.jobs.listing.COUNTED", 2)
+    for _ in range(3):
+        give("answer")
+    assert "Cancel 2<" in client.get("/system/jobs/?status=scheduled").content.decode()
+
+    Job.objects.update(status=Status.FAILED, completed_at=now())
+
+    page = client.get("/system/jobs/?status=failed").content.decode()
+    assert "Try 2 again" in page and "2+ jobs" in " ".join(page.split())
+
+
 def test_what_waits_is_cancelled_together(client: Client, give: Give) -> None:
     for _ in range(3):
         give("answer")
