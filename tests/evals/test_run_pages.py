@@ -207,6 +207,8 @@ def test_a_reader_sees_no_ways_to_change_anything(reader: Client, bench: Benchma
         assert not any(f'data-ui="{name}"' in page for page in pages)
     for path in ("/benchmarks/new/", "/evaluations/new/", f"/evaluations/{one.job.job_id}/keep/"):
         assert reader.get(path).status_code == 403
+    pick = text(reader, "/evaluations/compare/?base=" + one.job.job_id)
+    assert "There is no other run of this benchmark" in pick and "/evaluations/new/" not in pick
     for path in ("again", "cancel"):
         assert reader.post(f"/evaluations/{one.job.job_id}/{path}/").status_code == 403
     assert reader.post("/benchmarks/bench/delete/").status_code == 403
