@@ -33,7 +33,7 @@ class BenchmarkQuerySet(models.QuerySet["Benchmark"]):
 
     def with_baseline(self, benchmark_id: str) -> "Benchmark | None":
         """Return the benchmark together with its baseline; None when it was deleted."""
-        rows = self.select_related("baseline__job").defer("baseline__config")
+        rows = self.select_related("created_by", "baseline__job").defer("baseline__config")
         return rows.filter(benchmark_id=benchmark_id).first() if "\0" not in benchmark_id else None
 
 

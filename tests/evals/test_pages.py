@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.evals import registry, schemas
 from apps.evals.models import Benchmark
 from apps.jobs.models import Job, Status
 from tests import build
@@ -114,6 +115,13 @@ def test_bad_input_is_told_beside_its_field(web: Client, wrong: dict[str, Any], 
 
     assert answer.status_code == 422 and words in answer.content.decode()
     assert not Benchmark.objects.exists()
+
+
+def test_a_benchmark_made_by_a_key_names_it(web: Client) -> None:
+    asked = schemas.RegisterBenchmarkRequest(benchmark_id="bench", dataset_id="qa", scoring_functions=[])
+    registry.register(asked, build.actor(name="key nightly"))
+
+    assert "by key nightly<" in text(web, "/benchmarks/bench/")
 
 
 def test_a_copy_begins_with_the_content_of_the_other(web: Client, bench: Benchmark) -> None:
