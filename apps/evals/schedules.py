@@ -31,7 +31,7 @@ STEPS = {
     Every.WEEK: timedelta(weeks=1),
 }
 STILL_RUNS = "The runs it had started before were not finished when it was due."
-MAY_NOT = "Who made this schedule may not start evaluations any more. Make it anew."
+MAY_NOT = "Whoever made this schedule may no longer start evaluations. Make a new one."
 
 
 def make(
@@ -68,8 +68,8 @@ def set_paused(one: Schedule, is_paused: bool, actor: Principal) -> None:
     """Pause a schedule, or let it go on at its next time; called inside a write. As it is already is no change."""
     if one.is_paused == is_paused:
         return
-    next_at = one.next_at if is_paused else _after(one.next_at, one.every, now())
-    Schedule.objects.filter(pk=one.pk).update(is_paused=is_paused, next_at=next_at)
+    changes = {} if is_paused else {"next_at": _after(one.next_at, one.every, now())}
+    Schedule.objects.filter(pk=one.pk).update(is_paused=is_paused, **changes)
     audit.note(actor, "pause" if is_paused else "resume", "schedule", str(one.pk))
 
 

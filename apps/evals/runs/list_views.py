@@ -1,4 +1,4 @@
-"""Pages that list evaluations and start them."""
+"""The list of evaluations."""
 
 from typing import Any
 
@@ -16,8 +16,6 @@ from apps.evals.benchmarks.views import fit_datasets
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.runs import listing
 from apps.jobs.live import LIST
-
-OFFERED = 200
 
 
 @require_GET
