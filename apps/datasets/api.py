@@ -13,7 +13,7 @@ from apps.core import db
 from apps.core.answers import nothing
 from apps.core.errors import BadRequest
 from apps.core.pages import PaginatedResponse
-from apps.datasets import live, positions, registering, registry, rows, schemas
+from apps.datasets import live, registering, registry, rows, schemas
 from apps.datasets.models import Dataset
 
 router = Router(tags=["Datasets"])
@@ -109,7 +109,7 @@ async def _answer(dataset: Dataset) -> HttpResponse | StreamingHttpResponse:
 async def _streamed(head: bytes, dataset: Dataset, start: int, wanted: int, tail: bytes) -> AsyncIterator[bytes]:
     """Yield a JSON answer around rows that are read chunk by chunk."""
     yield head
-    position = positions.position_of(dataset.gaps, start)
+    position = dataset.places.position_of(start)
     comma = b""
     while wanted > 0:
         texts, position = await db.read(rows.chunk_from, dataset, position, wanted)

@@ -11,9 +11,9 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from pydantic_core import to_json
 
-from apps.datasets import positions, purposes
+from apps.datasets import purposes
 from apps.datasets.models import Addition, Dataset, Row
-from apps.datasets.rows import between
+from apps.datasets.rows import between, within
 
 SIZE = 50
 CELL = 200
@@ -79,8 +79,7 @@ def page_of(dataset: Dataset, query: QueryDict) -> GridPage:
 
 def _below(dataset: Dataset, end: int, count: int) -> QuerySet[Row]:
     """Return the ``count`` rows before a position."""
-    start = positions.before_rows(dataset.gaps, end, count)
-    return Row.objects.filter(dataset_id=dataset.pk, position__gte=start, position__lt=end)
+    return within(dataset, dataset.places.before_rows(end, count), end)
 
 
 def _search(dataset: Dataset, rows: Any, words: str, query: QueryDict, end: int) -> GridPage:

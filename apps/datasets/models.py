@@ -12,6 +12,7 @@ from django.utils.timezone import now
 
 from apps.core.errors import BadRequest, NotFound
 from apps.core.fields import JSONTextField
+from apps.datasets.positions import Places
 from apps.jobs.models import Job
 
 
@@ -80,6 +81,11 @@ class Dataset(models.Model):
     def topic(self) -> str:
         """The live topic on which changes of the rows are announced."""
         return f"dataset:{self.pk}"
+
+    @property
+    def places(self) -> Places:
+        """Where its rows stand, by the gaps it has now; keep it while many are looked up."""
+        return Places(self.gaps)
 
     @property
     def has_rows_source(self) -> bool:

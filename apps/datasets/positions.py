@@ -3,40 +3,38 @@
 Gaps are ``[start, length]`` pairs, sorted and never touching, so that the n-th row is found without counting rows.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 
 Gaps = list[list[int]]
 
 
-def position_of(gaps: Gaps, index: int) -> int:
-    """Return the position of the row with this index, counted from 0."""
-    for start, length in gaps:
-        if start > index:
-            break
-        index += length
-    return index
+class Places:
+    """Gaps made ready to be asked about many rows: making it takes one pass, each answer a bisection."""
 
+    def __init__(self, gaps: Gaps) -> None:
+        self._starts = [start for start, _ in gaps]
+        self._gone = [0, *accumulate(length for _, length in gaps)]  # before each gap, and behind the last
+        self._indices = [start - gone for start, gone in zip(self._starts, self._gone, strict=False)]
 
-def index_of(gaps: Gaps, position: int) -> int:
-    """Return how many rows stand before this position."""
-    return position - sum(min(length, position - start) for start, length in gaps if start < position)
+    def position_of(self, index: int) -> int:
+        """Return the position of the row with this index, counted from 0."""
+        return index + self._gone[bisect_right(self._indices, index)]
 
+    def index_of(self, position: int) -> int:
+        """Return how many rows stand before this position."""
+        at = bisect_left(self._starts, position)
+        before = position - self._gone[at]
+        return max(before, self._indices[at - 1]) if at else before  # more only where it lies inside of a gap
 
-def after_rows(gaps: Gaps, position: int, count: int) -> int:
-    """Return the position behind the ``count`` rows that begin at ``position``."""
-    return position_of(gaps, index_of(gaps, position) + count - 1) + 1
+    def after_rows(self, position: int, count: int) -> int:
+        """Return the position behind the ``count`` rows that begin at ``position``."""
+        return self.position_of(self.index_of(position) + count - 1) + 1
 
-
-def before_rows(gaps: Gaps, position: int, count: int) -> int:
-    """Return the position of the first of the ``count`` rows that end before ``position``."""
-    return position_of(gaps, max(0, index_of(gaps, position) - count))
-
-
-def is_gap(gaps: Gaps, position: int) -> bool:
-    """Return whether the row at this position was deleted."""
-    at = bisect_right(gaps, [position, 1 << 62]) - 1
-    return at >= 0 and position < gaps[at][0] + gaps[at][1]
+    def before_rows(self, position: int, count: int) -> int:
+        """Return the position of the first of the ``count`` rows that end before ``position``."""
+        return self.position_of(max(0, self.index_of(position) - count))
 
 
 def with_gaps(gaps: Gaps, positions: Iterable[int]) -> Gaps:

@@ -13,7 +13,7 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core.errors import ConsoleError, NotFound
 from apps.core.htmx import is_partial
-from apps.datasets import grid, live, positions, rows
+from apps.datasets import grid, live, rows
 from apps.datasets.forms import RowForm
 from apps.datasets.models import Dataset, Row
 from apps.datasets.views import dataset_or_404, detail
@@ -39,7 +39,8 @@ def row_context(request: HttpRequest, dataset: Dataset, number: int, form: RowFo
     """Return what the drawer shows of a row, and the ways to its neighbours."""
     row = row_or_404(dataset, number)
     value = grid.value_of(row.content)
-    index = positions.index_of(dataset.gaps, row.position)
+    places = dataset.places
+    index = places.index_of(row.position)
     talk = grid.talk(value)
     return {
         "dataset": dataset,
@@ -49,8 +50,8 @@ def row_context(request: HttpRequest, dataset: Dataset, number: int, form: RowFo
         "talk": talk,
         "row_tab": request.GET.get("tab") or ("messages" if talk else "json"),
         "addition": grid.addition_of(dataset, row.position),
-        "newer": positions.position_of(dataset.gaps, index + 1) + 1 if index + 1 < dataset.row_count else None,
-        "older": positions.position_of(dataset.gaps, index - 1) + 1 if index else None,
+        "newer": places.position_of(index + 1) + 1 if index + 1 < dataset.row_count else None,
+        "older": places.position_of(index - 1) + 1 if index else None,
         "form": form,
     }
 

@@ -34,13 +34,13 @@ class Source:
 
 def iterrows(dataset: Dataset, start_index: int, limit: int) -> list[str]:
     """Return the texts of at most ``limit`` rows from the ``start_index``-th on, in the order they were added."""
-    rows = between(dataset, positions.position_of(dataset.gaps, start_index), limit)
+    rows = between(dataset, dataset.places.position_of(start_index), limit)
     return list(rows.order_by("position").values_list("content", flat=True))
 
 
 def chunks(dataset: Dataset, start_index: int = 0, limit: int | None = None) -> Iterator[list[str]]:
     """Yield the texts of rows in chunks of bounded size; rows added meanwhile are left out."""
-    position = positions.position_of(dataset.gaps, start_index)
+    position = dataset.places.position_of(start_index)
     left = dataset.row_count - start_index if limit is None else limit
     while left > 0:
         found, position = chunk_from(dataset, position, left)
@@ -59,7 +59,11 @@ def chunk_from(dataset: Dataset, position: int, limit: int) -> tuple[list[str], 
 
 def between(dataset: Dataset, position: int, count: int) -> "models.QuerySet[Row]":
     """Return the ``count`` rows from a position on, by both ends: a LIMIT would let Postgres sort all that follow."""
-    end = min(positions.after_rows(dataset.gaps, position, count), dataset.next_position)
+    return within(dataset, position, min(dataset.places.after_rows(position, count), dataset.next_position))
+
+
+def within(dataset: Dataset, position: int, end: int) -> "models.QuerySet[Row]":
+    """Return the rows from a position on that stand before another."""
     return Row.objects.filter(dataset_id=dataset.pk, position__gte=position, position__lt=end)
 
 

@@ -11,9 +11,9 @@ from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core import db
 from apps.core.errors import BadRequest, Conflict, NotFound
-from apps.datasets import positions
 from apps.datasets import rows as dataset_rows
 from apps.datasets.models import Dataset
+from apps.datasets.positions import Places
 from apps.evals import costs, functions, results, schemas
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.running import candidates, retried, variants
@@ -152,17 +152,17 @@ def _dataset(dataset_id: str, arguments: Json) -> Dataset:
 
 async def _rows(evaluation: Evaluation, dataset: Dataset) -> AsyncIterator[tuple[int, str]]:
     """Yield the rows without a result, chunk by chunk, with their place in the evaluation."""
-    total, size = evaluation.row_total, min(CHUNK, dataset_rows.chunk_size(dataset))
+    total, size, places = evaluation.row_total, min(CHUNK, dataset_rows.chunk_size(dataset)), dataset.places
     for index in range(0, total, size):
-        for row in await db.read(_chunk, evaluation, dataset, index, min(size, total - index)):
+        for row in await db.read(_chunk, evaluation, dataset, places, index, min(size, total - index)):
             yield row
 
 
-def _chunk(evaluation: Evaluation, dataset: Dataset, index: int, count: int) -> list[tuple[int, str]]:
+def _chunk(evaluation: Evaluation, dataset: Dataset, places: Places, index: int, count: int) -> list[tuple[int, str]]:
     """Return what is left of ``count`` rows and has no result, each with its place."""
     answered = evaluation.rows.filter(position__gte=index, position__lt=index + count)
     done = set(answered.values_list("position", flat=True))
-    rows = dataset_rows.between(dataset, positions.position_of(dataset.gaps, index), count).order_by("position")
-    found = rows.values_list("position", "content")
-    placed = [(positions.index_of(dataset.gaps, position), text) for position, text in found]
+    start, last = places.position_of(index), places.position_of(index + count - 1)
+    found = dataset_rows.within(dataset, start, last + 1).order_by("position").values_list("position", "content")
+    placed = [(places.index_of(position), text) for position, text in found]
     return [(place, text) for place, text in placed if place not in done]

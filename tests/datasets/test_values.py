@@ -5,6 +5,7 @@ import contextlib
 import io
 import itertools
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.datasets import cutting, exporting, readers
-from apps.datasets.positions import index_of, is_gap, position_of, with_gaps
+from apps.datasets.positions import Gaps, Places, with_gaps
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text
@@ -167,7 +168,30 @@ def test_rows_are_found_beside_gaps(count: int, deleted: list[int]) -> None:
     gaps = with_gaps([], set(deleted[: len(deleted) // 2]))
     gaps = with_gaps(gaps, set(deleted))
     left = [position for position in range(count) if position not in set(deleted)]
-    assert [position_of(gaps, at) for at in range(len(left))] == left
-    assert [index_of(gaps, position) for position in left] == list(range(len(left)))
-    assert all(is_gap(gaps, position) == (position in set(deleted)) for position in range(count))
+    places = Places(gaps)
+    assert [places.position_of(at) for at in range(len(left))] == left
+    assert [places.index_of(position) for position in left] == list(range(len(left)))
+    for position in range(count + 5):  # those in a gap and behind the last row too
+        assert places.index_of(position) == sum(1 for other in range(position) if other not in set(deleted))
+    assert [start + at for start, length in gaps for at in range(length)] == sorted(set(deleted))
     assert all(one[0] + one[1] < two[0] for one, two in itertools.pairwise(gaps))
+
+
+class Read(list[list[int]]):
+    """Gaps that know how many of them were looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for gap in super().__iter__():
+            self.looks += 1
+            yield gap
+
+
+def test_many_rows_beside_many_gaps_are_found_without_a_walk_along_them_for_each() -> None:
+    gaps: Gaps = Read([[2 * at, 1] for at in range(50_000)])
+
+    places = Places(gaps)
+    found = [places.index_of(places.position_of(index)) for index in range(50_000)]
+
+    assert found == list(range(50_000)) and gaps.looks <= 3 * len(gaps)  # type: ignore[attr-defined]
