@@ -11,7 +11,7 @@ from apps.core.fields import json_text
 from apps.evals import calls, functions, schemas
 from apps.evals.evaluation import wanted
 from apps.evals.running import asked, candidates
-from apps.evals.running.evaluating import Result, Run
+from apps.evals.running.evaluating import Result, Row, Run
 
 
 async def evaluate(request: schemas.EvaluateRowsRequest) -> schemas.EvaluateResponse:
@@ -52,6 +52,6 @@ def _check(at: int, row: asked.Json) -> None:
         raise BadRequest(f"input_rows.{at}: {error.detail}") from error
 
 
-async def _numbered(rows: list[asked.Json]) -> AsyncIterator[tuple[int, str]]:
+async def _numbered(rows: list[asked.Json]) -> AsyncIterator[Row]:
     for position, row in enumerate(rows):
-        yield position, json_text(row)
+        yield Row(position, json_text(row))

@@ -1,6 +1,6 @@
 """An evaluation as a job: started, run row by row, taken up again, told as a result."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -14,10 +14,10 @@ from apps.core.errors import BadRequest, Conflict, NotFound
 from apps.datasets import rows as dataset_rows
 from apps.datasets.models import Dataset
 from apps.datasets.positions import Places
-from apps.evals import costs, functions, results, schemas
+from apps.evals import costs, functions, results, schemas, spread
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.running import candidates, retried, variants
-from apps.evals.running.evaluating import Run
+from apps.evals.running.evaluating import Row, Run
 from apps.evals.running.patience import Patience
 from apps.evals.running.storing import Keeper, in_time, keep_sums
 from apps.jobs import runner
@@ -97,29 +97,34 @@ async def run(handle: Handle) -> Json:
     Raises NotFound and Conflict for a dataset that is gone, BadRequest when no row was answered.
     """
     evaluation = await db.write(_load, handle.job_id)
-    await retried.take_over(evaluation, handle)
+    runs = await db.read(retried.before, evaluation)
+    await retried.take_over(evaluation, runs, handle)
     done, total = await db.read(evaluation.rows.count), evaluation.row_total
     dataset = await db.read(_dataset, evaluation.dataset_id, handle.arguments)
     keeper = Keeper(evaluation, handle, done)
     work = await _work(evaluation, handle, keeper)
     if done:
         handle.log(f"Going on: {done:,} of {total:,} rows are done.")
-    async with aclosing(work.results(_rows(evaluation, dataset))) as coming:  # type: ignore[type-var]
+    async with aclosing(work.results(_rows(evaluation, dataset, runs))) as coming:  # type: ignore[type-var]
         async for result in in_time(coming, keeper):
             keeper.take(result)
     await keeper.flush()
     sums = await db.read(results.sums, evaluation.pk)
     await db.write(keep_sums, evaluation.pk, sums, handle)
-    if missing := total - sums["row_count"]:
-        handle.log(
-            f"{missing:,} of {total:,} rows were deleted from the dataset meanwhile and are left out.", "warning"
-        )
+    _log_what_is_missing(sums, total, handle)
     if sums["failed_count"] and sums["failed_count"] == sums["row_count"]:
         reason = await db.read(results.first_error, evaluation.pk)
         raise BadRequest(f"None of the {sums['row_count']:,} rows was answered. The first: {reason}")
-    if sums["failed_count"]:
-        handle.log(f"{sums['failed_count']:,} rows have no answer; 'Run missing and failed rows' asks them again.")
     return {"rows": sums["row_count"], "failed": sums["failed_count"], "scores": sums["aggregated"]}
+
+
+def _log_what_is_missing(sums: Json, total: int, handle: Handle) -> None:
+    if gone := total - sums["row_count"]:
+        handle.log(f"{gone:,} of {total:,} rows were deleted from the dataset meanwhile and are left out.", "warning")
+    if failed := sums["failed_count"]:
+        handle.log(f"{failed:,} rows have no answer; 'Run what is missing' asks them again.")
+    if spread.lacks_scores(sums["spread"], failed):
+        handle.log("Some answers have no score; 'Run what is missing' scores them again, as they are.")
 
 
 async def _work(evaluation: Evaluation, handle: Handle, keeper: Keeper) -> Run:
@@ -150,19 +155,24 @@ def _dataset(dataset_id: str, arguments: Json) -> Dataset:
     return dataset
 
 
-async def _rows(evaluation: Evaluation, dataset: Dataset) -> AsyncIterator[tuple[int, str]]:
-    """Yield the rows without a result, chunk by chunk, with their place in the evaluation."""
+async def _rows(evaluation: Evaluation, dataset: Dataset, runs: Sequence[int]) -> AsyncIterator[Row]:
+    """Yield the rows without a result, chunk by chunk, with the answers that earlier runs have to them."""
     total, size, places = evaluation.row_total, min(CHUNK, dataset_rows.chunk_size(dataset)), dataset.places
     for index in range(0, total, size):
-        for row in await db.read(_chunk, evaluation, dataset, places, index, min(size, total - index)):
+        for row in await db.read(_chunk, evaluation, dataset, places, runs, range(index, min(index + size, total))):
             yield row
 
 
-def _chunk(evaluation: Evaluation, dataset: Dataset, places: Places, index: int, count: int) -> list[tuple[int, str]]:
-    """Return what is left of ``count`` rows and has no result, each with its place."""
-    answered = evaluation.rows.filter(position__gte=index, position__lt=index + count)
-    done = set(answered.values_list("position", flat=True))
-    start, last = places.position_of(index), places.position_of(index + count - 1)
-    found = dataset_rows.within(dataset, start, last + 1).order_by("position").values_list("position", "content")
-    placed = [(places.index_of(position), text) for position, text in found]
-    return [(place, text) for place, text in placed if place not in done]
+def _chunk(evaluation: Evaluation, dataset: Dataset, places: Places, runs: Sequence[int], chunk: range) -> list[Row]:
+    """Return those rows of a chunk that have no result yet; one that has an answer need not be there any more."""
+    done = evaluation.rows.filter(position__gte=chunk.start, position__lt=chunk.stop)
+    left = set(chunk) - set(done.values_list("position", flat=True))
+    if not left:
+        return []
+    start, last = places.position_of(chunk.start), places.position_of(chunk.stop - 1)
+    found = dataset_rows.within(dataset, start, last + 1).values_list("position", "content")
+    placed = ((places.index_of(position), text) for position, text in found)
+    rows = {place: Row(place, text) for place, text in placed if place in left}
+    if runs:
+        rows |= retried.answered(runs, left)  # the row as it was when it was answered
+    return [rows[place] for place in sorted(rows)]

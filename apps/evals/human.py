@@ -1,7 +1,7 @@
 """What people give rows: 1 to 5 and a note, each person their own; a row's human score is the mean of them."""
 
-from django.db import connection, transaction
-from django.db.models import Avg, Count
+from django.db import transaction
+from django.db.models import Avg, Count, OuterRef, QuerySet, Subquery
 from django.utils.timezone import now
 
 from apps.accounts import audit
@@ -66,17 +66,14 @@ def _tell(evaluation: Evaluation, position: int) -> None:
     live.tell(f"evaluation:{evaluation.job.job_id}", {"event_type": "row_scored", "positions": [position]})
 
 
-def copy(before: int, after: int, start: int) -> None:
-    """Give the rows an evaluation took over from another, from a place on, what people gave them there."""
-    table = HumanScore._meta.db_table
-    kept = ", ".join(str(field.column) for field in HumanScore._meta.fields if field.name not in ("id", "evaluation"))
-    rows = f"SELECT position FROM {EvaluatedRow._meta.db_table} WHERE evaluation_id = %s AND position >= %s"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (evaluation_id, {kept}) SELECT %s, {kept} FROM {table} "
-            f"WHERE evaluation_id = %s AND position >= %s AND position IN ({rows})",
-            [after, before, start, after, start],
-        )
+def copy(before: int, after: int, rows: QuerySet[EvaluatedRow]) -> None:
+    """Give rows of an evaluation what people gave them in another; called inside a write."""
+    given = list(HumanScore.objects.filter(evaluation=before, position__in=rows.values("position")))
+    for one in given:
+        one.pk, one.evaluation_id = None, after
+    HumanScore.objects.bulk_create(given)
+    means = EvaluatedRow.objects.filter(evaluation=before, position=OuterRef("position")).values("human")
+    rows.filter(position__in={one.position for one in given}).update(human=Subquery(means))
 
 
 def distribution(evaluation: Evaluation) -> Json | None:

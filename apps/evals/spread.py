@@ -44,6 +44,11 @@ def worst(scores: Mapping[str, Json], error: str) -> float:
     return min(numbers, default=NO_NUMBER)
 
 
+def lacks_scores(told: Json, failed: int) -> bool:
+    """Return whether answers have no score, of what a run tells of its spread; rows that failed have none either."""
+    return any(distribution.get("unscored", 0) > failed for distribution in told.get("functions", {}).values())
+
+
 def usual_below(distribution: Json) -> float:
     """Return the number under which a score is low if nobody says: the middle of what was scored, 0.5 for shares."""
     low, high = distribution.get("low", 0.0), distribution.get("high", 1.0)

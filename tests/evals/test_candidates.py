@@ -18,7 +18,7 @@ from apps.core.errors import BadRequest, NotFound, ProviderError
 from apps.evals import direct, schemas
 from apps.evals.models import EvaluatedRow, Evaluation
 from apps.evals.running import candidates
-from apps.evals.running.evaluating import Run
+from apps.evals.running.evaluating import Row, Run
 from apps.inference import chat
 from apps.inference.schemas import ToolDef
 from apps.jobs.models import Job
@@ -202,11 +202,11 @@ async def score(row: Json) -> dict[str, Json]:
     return {"f": {"score": float(row["expected_answer"] in row["context"])}}
 
 
-async def rows(count: int) -> AsyncIterator[tuple[int, str]]:
+async def rows(count: int) -> AsyncIterator[Row]:
     """Give rows that make the model search for their number, twice."""
     for number in range(count):
         question = f'call:knowledge_search {{"query": "{number}"}}'
-        yield number, json.dumps({"question": question, "answer": f"Fact {number}."})
+        yield Row(number, json.dumps({"question": question, "answer": f"Fact {number}."}))
 
 
 async def test_many_rows_search_at_once_and_keep_what_they_found_apart(

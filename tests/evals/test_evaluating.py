@@ -12,7 +12,7 @@ from opentelemetry import trace
 from apps.core.errors import BadRequest, ProviderError
 from apps.evals.running import evaluating, patience
 from apps.evals.running.candidates import Answer
-from apps.evals.running.evaluating import Result, Run
+from apps.evals.running.evaluating import Result, Row, Run
 from stack_console import tracing
 
 Json = dict[str, Any]
@@ -53,10 +53,10 @@ async def score(row: Json) -> dict[str, Json]:
     return {"f": {"score": float(row["generated_answer"] == row["expected_answer"])}}
 
 
-async def rows(*given: Json) -> AsyncIterator[tuple[int, str]]:
+async def rows(*given: Json) -> AsyncIterator[Row]:
     """Give rows as a dataset does."""
     for position, row in enumerate(given):
-        yield position, json.dumps(row)
+        yield Row(position, json.dumps(row))
 
 
 async def results_of(model: Model, *given: Json, at_once: int = 4) -> dict[int, Result]:
@@ -137,6 +137,22 @@ async def test_only_the_candidates_own_time_counts(monkeypatch: pytest.MonkeyPat
         [result] = [one async for one in results]
 
     assert len(model.calls) == 2 and result.duration_ms == 2000
+
+
+async def test_a_row_that_brings_its_answer_is_scored_and_not_asked() -> None:
+    model, answer = Model(), Answer({"generated_answer": "A"}, 5, None, 70)
+
+    async def both() -> AsyncIterator[Row]:
+        yield Row(0, '{"question": "a", "answer": "A"}', answer, answered_in=3)
+        yield Row(1, '{"question": "b", "answer": "B"}')
+
+    async with aclosing(Run(model.ask, score, ["f"], 4).results(both())) as results:
+        found = {result.position: result async for result in results}
+
+    assert model.calls == ["b"] and found[0].scores == found[1].scores == {"f": {"score": 1.0}}
+    brought = found[0]
+    assert (brought.generation, brought.input_tokens, brought.output_tokens) == ({"generated_answer": "A"}, 5, None)
+    assert (brought.duration_ms, brought.answered_in, found[1].answered_in) == (70, 3, None)
 
 
 async def test_closing_stops_what_runs_and_reads_no_further() -> None:

@@ -13,7 +13,7 @@ import pytest
 from apps.core.errors import BadRequest, ConsoleError, ProviderError, ProviderFailed
 from apps.evals.running import patience
 from apps.evals.running.candidates import Answer
-from apps.evals.running.evaluating import Result, Run
+from apps.evals.running.evaluating import Result, Row, Run
 from apps.evals.running.patience import AWAY, OUTAGES, TRIES_S, Patience
 
 Json = dict[str, Any]
@@ -85,10 +85,10 @@ async def score(row: Json) -> dict[str, Json]:
     return {"f": {"score": 1.0}}
 
 
-async def rows(given: list[Json]) -> AsyncIterator[tuple[int, str]]:
+async def rows(given: list[Json]) -> AsyncIterator[Row]:
     """Give rows as a dataset does."""
     for position, row in enumerate(given):
-        yield position, json.dumps(row)
+        yield Row(position, json.dumps(row))
 
 
 async def test_a_server_that_comes_back_costs_no_row_and_is_asked_by_one_at_a_time_meanwhile() -> None:

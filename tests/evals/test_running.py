@@ -14,6 +14,7 @@ from apps.datasets import rows as dataset_rows
 from apps.evals.models import EvaluatedRow, Evaluation, HumanScore
 from apps.evals.running import retried, storing
 from apps.evals.running.evaluating import Result
+from apps.evals.spread import UNSCORED
 from apps.jobs import runner
 from apps.jobs.handle import Cancelled, Handle
 from apps.jobs.models import Job
@@ -370,7 +371,7 @@ async def test_tried_again_it_takes_rows_over_in_parts_also_from_a_run_that_was_
     one = await db.read(Evaluation.objects.get)
     gives = {"evaluation": one, "score": 4, "given_by": None}
     await db.write(HumanScore.objects.bulk_create, [HumanScore(position=at, **gives) for at in (0, 3, 7, 7)])
-    await db.write(EvaluatedRow.objects.filter(position=5).update, error="It was away.")
+    await db.write(EvaluatedRow.objects.filter(position=5).update, error="It was away.", worst=UNSCORED)
     await db.write(Evaluation.objects.update, failed_count=1)
 
     stopped = await tried_again(first)

@@ -42,6 +42,7 @@ class Answer:
     generation: Json
     input_tokens: int | None = None
     output_tokens: int | None = None
+    duration_ms: int = 0  # of the candidate alone
 
 
 Ask = Callable[[Json], Coroutine[Any, Any, Answer]]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentelemetry import trace
@@ -22,13 +22,25 @@ log = logging.getLogger(__name__)
 tracer = trace.get_tracer("apps.evals")
 Json = dict[str, Any]
 Score = Callable[[Json], Awaitable[dict[str, Json]]]  # a row as scorers read it → a score row for each function
-Rows = AsyncIterator[tuple[int, str]]
 ROOT: dict[str, bool | str] = {
     "__root__": True,
     "__root_span__": True,
     "__local_root_span__": True,
     "__location__": "worker",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row to evaluate; one that was answered in an earlier run brings its answer and is only scored."""
+
+    position: int
+    text: str
+    answer: Answer | None = None
+    answered_in: int | None = None  # the key of that run
+
+
+Rows = AsyncIterator[Row]
 
 
 @dataclass(slots=True)
@@ -45,6 +57,7 @@ class Result:
     output_tokens: int | None = None
     trace_id: str = ""
     judged: spending.Tally = field(default_factory=dict)
+    answered_in: int | None = None  # as its Row has it
 
 
 @dataclass
@@ -66,10 +79,10 @@ class Run:
         async def work() -> None:
             while True:
                 async with turn:  # one reads on while the others ask
-                    item = await anext(rows, None)
-                if item is None:
+                    row = await anext(rows, None)
+                if row is None:
                     return
-                await done.put(await self._one(*item))
+                await done.put(await self._one(row))
 
         async def all_work() -> None:
             try:
@@ -92,46 +105,50 @@ class Run:
             working.cancel()
             await asyncio.wait({working})
 
-    async def _one(self, position: int, text: str) -> Result:
+    async def _one(self, row: Row) -> Result:
         # In a job each row is a trace of its own; in a request it stands in the request's trace.
         is_root = not trace.get_current_span().get_span_context().is_valid
-        about = {**(ROOT if is_root else {}), **self.about, "row": position + 1}
+        about = {**(ROOT if is_root else {}), **self.about, "row": row.position + 1}
         with tracer.start_as_current_span("evaluate_row", attributes=about) as span:
-            result = await self._result(position, text, span)
+            if row.answered_in is not None:
+                span.set_attribute("answered_in_run", row.answered_in)
+            result = await self._result(row, span)
             context = span.get_span_context()
             result.trace_id = format(context.trace_id, "032x") if context.is_valid else ""
             return result
 
-    async def _result(self, position: int, text: str, span: Span) -> Result:
+    async def _result(self, row: Row, span: Span) -> Result:
         clock = _Clock()
         try:
-            row: Json = json_value(text)
-            spans.note(span, "input", asked.question_of(row))
-            answer = await self.patience(lambda: clock.timed(self.ask(row)))
+            value: Json = json_value(row.text)
+            spans.note(span, "input", asked.question_of(value))
+            answer = row.answer if row.answer else await self.patience(lambda: clock.timed(self.ask(value)))
         except ConsoleError as error:
-            return self._failed(position, text, span, error.detail, clock.ms)
+            return self._failed(row, span, error.detail, clock.ms)
         except Exception as error:  # rows come from anywhere: what asking one trips over is its own failure
             log.exception("a row could not be asked")
             why = f"The row could not be asked: {type(error).__name__}: {error}"
-            return self._failed(position, text, span, why, clock.ms)
+            return self._failed(row, span, why, clock.ms)
         with spending.gathered() as judged:
-            scores = await self.score(asked.shown(row, answer.generation))
+            scores = await self.score(asked.shown(value, answer.generation))
         note_scores(span, scores)
         return Result(
-            position,
-            text,
+            row.position,
+            row.text,
             answer.generation,
             scores,
-            duration_ms=clock.ms,
+            duration_ms=answer.duration_ms,
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             judged=judged,
+            answered_in=row.answered_in,
         )
 
-    def _failed(self, position: int, text: str, span: Span, why: str, duration_ms: int) -> Result:
+    def _failed(self, row: Row, span: Span, why: str, duration_ms: int) -> Result:
         span.set_status(Status(StatusCode.ERROR, why))
         nothing: Json = {"generated_answer": None, "error": why}
-        return Result(position, text, nothing, {name: {"score": None} for name in self.functions}, why, duration_ms)
+        scores: dict[str, Json] = {name: {"score": None} for name in self.functions}
+        return Result(row.position, row.text, nothing, scores, why, duration_ms)
 
 
 class _Clock:
@@ -142,6 +159,7 @@ class _Clock:
     async def timed(self, call: Awaitable[Answer]) -> Answer:
         began = time.perf_counter()
         try:
-            return await call
+            answer = await call
         finally:
             self.ms = round((time.perf_counter() - began) * 1000)
+        return replace(answer, duration_ms=self.ms)

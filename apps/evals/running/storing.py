@@ -10,7 +10,7 @@ from django.db.models import F
 
 from apps.core import db, live
 from apps.core.fields import json_text
-from apps.evals import calls, results, spread
+from apps.evals import calls, human, results, spread
 from apps.evals.models import EvaluatedRow, Evaluation
 from apps.evals.running.evaluating import Result
 from apps.evals.scoring.counting import Counted, Counting
@@ -146,6 +146,9 @@ def _store(evaluation_pk: int, some: list[Result], handle: Handle, counted: Coun
             for result in some
         ]
     )
+    for run in {result.answered_in for result in some if result.answered_in is not None}:
+        kept = [result.position for result in some if result.answered_in == run]
+        human.copy(run, evaluation_pk, EvaluatedRow.objects.filter(evaluation=evaluation_pk, position__in=kept))
     failed = sum(bool(result.error) for result in some)
     Evaluation.objects.filter(pk=evaluation_pk).update(
         row_count=F("row_count") + len(some), failed_count=F("failed_count") + failed

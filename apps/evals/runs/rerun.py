@@ -1,11 +1,11 @@
-"""An ended evaluation run again: rows that were answered are kept, missing and failed ones are asked anew."""
+"""An ended evaluation run again: missing and failed rows are asked anew, answers without a score are scored anew."""
 
 from django.db import transaction
 
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import Conflict
-from apps.evals import evaluation
+from apps.evals import evaluation, spread
 from apps.evals.models import Evaluation
 from apps.evals.running import retried
 from apps.jobs import runner
@@ -13,18 +13,20 @@ from apps.jobs.models import Job, Status
 
 
 def can_run_again(one: Evaluation) -> bool:
-    """Return whether it has ended with rows that have no answer."""
-    return not one.job.is_active and (one.failed_count > 0 or one.job.status != Status.COMPLETED)
+    """Return whether it has ended with rows that are missing, or that lack their answer or a score."""
+    if one.job.status != Status.COMPLETED:
+        return not one.job.is_active
+    return one.failed_count > 0 or spread.lacks_scores(one.spread, one.failed_count)
 
 
 def run_again(one: Evaluation, actor: Principal) -> Evaluation:
-    """Return a new evaluation that keeps the answered rows of this one; called inside a write.
+    """Return a new evaluation that keeps the answers of this one; called inside a write.
 
     A job that ended never changes, so the old one stays as it is. Raises Conflict when there is nothing to run, or it
     was tried again already.
     """
     if not can_run_again(one):
-        raise Conflict("There is nothing to run again: it still runs, or every row has its answer.")
+        raise Conflict("There is nothing to run again: it still runs, or every row has its answer and its scores.")
     with transaction.atomic():
         Job.objects.select_for_update().get(pk=one.job.pk)  # whoever wants the same now waits, and sees the retry
         if one.job.retries.exists():

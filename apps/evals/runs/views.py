@@ -136,7 +136,7 @@ def evaluation_cancel(request: HttpRequest, job_id: str) -> HttpResponse:
 @requires("operator")
 @once.only
 def evaluation_again(request: HttpRequest, job_id: str) -> HttpResponse:
-    """Run the missing and failed rows of an ended evaluation as a new one, and go there."""
+    """Run what an ended evaluation is missing as a new one, and go there."""
     evaluation = lookup.evaluation_or_404(job_id)
     try:
         with transaction.atomic():
