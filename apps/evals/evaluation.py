@@ -103,6 +103,7 @@ async def run(handle: Handle) -> Json:
     dataset = await db.read(_dataset, evaluation.dataset_id, handle.arguments)
     keeper = Keeper(evaluation, handle, done)
     work = await _work(evaluation, handle, keeper)
+    handle.progress(done, total, "rows")  # what an earlier attempt told of its pace is over
     if done:
         handle.log(f"Going on: {done:,} of {total:,} rows are done.")
     async with aclosing(work.results(_rows(evaluation, dataset, runs))) as coming:  # type: ignore[type-var]

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from apps.core import db, live
 from apps.jobs.models import Job, JobLine
+from apps.jobs.speed import Speed
 
 EVERY_S = 0.5
 LINES_KEPT = 1_000
@@ -38,7 +39,7 @@ class Handle:
         self._progress: dict[str, Any] = {}
         self._unsent = False
         self._sent_at = -EVERY_S
-        self._first: tuple[float, float] | None = None
+        self._speed = Speed()
         self._lines = 0
 
     def check(self) -> None:
@@ -46,9 +47,17 @@ class Handle:
         if self.stop_reason:
             raise Cancelled(self.stop_reason)
 
-    def progress(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
-        """Tell how much is done; pages hear of it at most twice a second, and of the last value always."""
-        self._progress = {"done": done, "total": total, "unit": unit, "note": note, **self._speed(done, total)}
+    def progress(
+        self, done: float, total: float | None = None, unit: str = "", note: str = "", is_waiting: bool = False
+    ) -> None:
+        """Tell how much is done; pages hear of it at most twice a second, and of the last value always.
+
+        While it waits for somebody else, as ``note`` says, nobody knows how fast it is.
+        """
+        if is_waiting:
+            self._speed.forget()
+        speed = {} if is_waiting else self._speed.told(done, total)
+        self._progress = {"done": done, "total": total, "unit": unit, "note": note, **speed}
         self._unsent = True
         if time.monotonic() - self._sent_at >= EVERY_S:
             self.flush()
@@ -92,17 +101,6 @@ class Handle:
                 self._tell(self._topic, event | {"text": line.text})
 
         written.add_done_callback(told)
-
-    def _speed(self, done: float, total: float | None) -> dict[str, float]:
-        """Return how fast this attempt is, and how long the rest takes at that pace."""
-        at = time.monotonic()
-        if self._first is None or done < self._first[1]:
-            self._first = (at, done)
-        elapsed, made = at - self._first[0], done - self._first[1]
-        if elapsed < 1 or made <= 0:
-            return {}
-        rate = made / elapsed
-        return {"rate": rate} | ({"eta_s": max(0.0, (total - done) / rate)} if total else {})
 
 
 def plain(value: Any) -> Any:

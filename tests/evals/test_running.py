@@ -199,20 +199,24 @@ async def test_the_scores_so_far_speak_of_all_rows_before_a_pause_also_on_a_busy
     assert happened[-2:] == [3, "rows_evaluated"] and happened.count(3) == 1
 
 
-async def test_that_a_model_server_is_waited_for_is_told_at_once(
-    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+async def test_who_is_waited_for_is_told_at_once_and_then_no_pace(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await started(api, benchmark, model)
     claimed = await db.write(Job.objects.claim_next, ["eval"], "somewhere:1:1")
     keeper = storing.Keeper(await db.read(Evaluation.objects.get), Handle(claimed), 3)
     keeper._progress()  # a moment ago
+    monkeypatch.setattr(keeper._handle._speed, "told", lambda *_: {"rate": 1.0, "eta_s": 5.0})
 
-    told = []
-    for name, is_away in (("A", True), ("B", True), ("B", False), ("A", False)):
+    told, server, judge = [], "The model server", "Judge 'far/judge'"
+    for name, is_away in ((server, True), (judge, True), (judge, False), (server, False)):
         keeper.tell(name, "It comes and goes.", is_away)
         told.append((await db.write(Job.objects.get, pk=job.pk)).progress)
 
-    assert [one["note"] for one in told] == [storing.WAITING] * 3 + [""] and told[0]["done"] == 3
+    one = "Waits for the model server to answer"
+    both = "Waits for judge 'far/judge' and the model server to answer"
+    assert [one["note"] for one in told] == [one, both, one, ""] and told[0]["done"] == 3
+    assert ["eta_s" in one for one in told] == [False, False, False, True]
     assert await db.read(job.lines.filter(text="It comes and goes.").count) == 4
 
 

@@ -80,7 +80,7 @@ async def test_a_result_ends_the_silence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(storing, "SILENT_S", 0.0)
 
     class Heard:
-        def progress(self, done: float, total: float, unit: str, note: str) -> None:
+        def progress(self, done: float, total: float, unit: str, note: str, is_waiting: bool) -> None:
             told.append(note)
 
     keeper = storing.Keeper(Evaluation(row_total=8), Heard(), 0)  # type: ignore[arg-type]

@@ -140,7 +140,7 @@ def test_a_model_server_that_dies_halfway_and_comes_back_costs_no_row(own_consol
     job_id = start(program, SLOW, FEW)
     asked(own_console.models, AT_ONCE)
     own_console.models.stop()
-    page(own_console, f"/evaluations/{job_id}/", "Waits for a model server that does not answer")
+    page(own_console, f"/evaluations/{job_id}/", "Waits for the model server to answer")
     own_console.models.start()
 
     assert until(program, job_id, ENDED, 90) == "completed"
@@ -152,7 +152,7 @@ def test_cancelling_takes_effect_soon_while_a_dead_model_server_is_waited_for(
 ) -> None:
     own_console.models.stop()
     job_id = start(program, "openai/fake")
-    page(own_console, f"/evaluations/{job_id}/", "Waits for a model server that does not answer")
+    page(own_console, f"/evaluations/{job_id}/", "Waits for the model server to answer")
 
     program.ok(program.http.delete(f"/v1alpha/eval/benchmarks/bench/jobs/{job_id}"))
 

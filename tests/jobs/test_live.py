@@ -37,6 +37,24 @@ async def test_progress_paints_the_bar_from_the_row(give: Give) -> None:
     assert "30 of 120 rows" in frame["h"] and 'value="0.2500"' in frame["h"]
 
 
+@pytest.mark.parametrize(
+    ("pace", "told"),
+    [
+        ({"rate": 3.0, "eta_s": 30.0}, "25.0 % · 3.0 rows/s · about 30 s left"),
+        ({"note": "Waits for it"}, "25.0 % · – left"),
+    ],
+)
+async def test_a_time_left_that_nobody_knows_is_a_dash(give: Give, pace: dict[str, Any], told: str) -> None:
+    job = await db.write(give, "answer")
+    progress = {"done": 30, "total": 120, "unit": "rows", **pace}
+    await db.write(Job.objects.filter(pk=job.pk).update, status=Status.IN_PROGRESS, progress=progress)
+
+    [frame] = await jobs_live.frames(job.topic, 1, {"event_type": "job_progress", **progress})
+
+    shown = frame["h"].split('data-ui="job-pace">')[1].split("</span>")[0]
+    assert " ".join(shown.split()) == told
+
+
 async def test_a_line_is_added_as_text(give: Give) -> None:
     event = {"event_type": "job_line", "id": 7, "at": now().isoformat(), "level": "error", "text": "<b>no</b>"}
 

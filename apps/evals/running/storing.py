@@ -23,7 +23,7 @@ ERRORS_TOLD = 50  # lines about rows in the job's log; all of them stand on the 
 TELL_S = 1.0  # how often the scores so far are added up
 ADDING_SHARE = 20  # of the time, one part in so many goes to adding up
 SILENT_S = 10.0  # how often it tells that nothing comes
-WAITING = "Waits for a model server that does not answer"
+WAITING = "Waits for {} to answer"
 SILENCE = "No row was done for {:.0f} s; a call that gets no answer fails after {:g} s"
 
 
@@ -77,8 +77,9 @@ class Keeper:
 
     def _progress(self) -> None:
         silence = SILENCE.format(self._silent_s, settings.MODEL_TIMEOUT_S) if self._silent_s else ""
-        note = WAITING if self._away else silence
-        self._handle.progress(self._done, self._evaluation.row_total, "rows", note)
+        away = " and ".join(f"{name[0].lower()}{name[1:]}" for name in sorted(self._away))
+        note = WAITING.format(away) if away else silence
+        self._handle.progress(self._done, self._evaluation.row_total, "rows", note, bool(away))
 
     async def flush(self) -> None:
         """Store what waits, in one transaction that also shows that the lease is still held; add up what is due."""
