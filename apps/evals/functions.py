@@ -141,7 +141,8 @@ def _resolved(name: str, given: Params | None, where: str) -> Resolved:
         params = schemas.LLMAsJudgeScoringFnParams(
             judge_model=_default_judge(name), aggregation_functions=params.aggregation_functions
         )
-    return Resolved(function=scorer.identifier, params=params, embedding_model=_embedding_model())
+    embedding_model = _embedding_model() if scorer.without_vectors else None
+    return Resolved(function=scorer.identifier, params=params, embedding_model=embedding_model)
 
 
 def _check_judge(model_id: str, where: str) -> None:

@@ -2,6 +2,7 @@
 
 import html
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,8 +30,11 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("name", [name for name, one in BUILT_IN.items() if one.asks_a_model])
-async def test_those_that_are_named_are_those_that_ask_for_vectors(name: str) -> None:
+COMPARING = [name for name, one in BUILT_IN.items() if one.without_vectors]
+
+
+async def asked_for_vectors(name: str) -> bool:
+    """Return whether a function asks for the vectors of texts where a model makes some."""
     row = dict.fromkeys(("input_query", "expected_answer", "generated_answer", "context"), "Ann.")
     counted = {"choice": "C", "score": 1, "verdict": 1, "evasive": False, "questions": ["Who?"], "statements": []}
     lists: dict[str, Any] = {
@@ -44,8 +48,27 @@ async def test_those_that_are_named_are_those_that_ask_for_vectors(name: str) ->
         return [[1.0]] * len(texts)
 
     await score(name, row, params, says(json.dumps(counted | lists))[0], embed)
+    return bool(asked)
 
-    assert bool(asked) is (name in vectors.WITHOUT)
+
+@pytest.mark.parametrize("name", COMPARING)
+async def test_those_that_say_what_they_do_without_vectors_ask_for_them(name: str) -> None:
+    assert await asked_for_vectors(name)
+
+
+async def test_a_function_that_does_not_say_so_is_given_no_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT_IN, SIMILARITY, replace(BUILT_IN[SIMILARITY], without_vectors=""))
+
+    assert not await asked_for_vectors(SIMILARITY)
+
+
+def test_a_run_keeps_the_model_of_vectors_for_those_that_compare_by_them(bench: Benchmark, model: str) -> None:
+    row = Model.objects.get().provider
+    Model.objects.create(identifier="near/texts", provider=row, provider_resource_id="t", model_type="embedding")
+
+    found = functions.resolved([SIMILARITY, "braintrust::factuality"], {})
+
+    assert [one.embedding_model for one in found.values()] == ["near/texts", None]
 
 
 @pytest.fixture

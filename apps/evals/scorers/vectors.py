@@ -3,20 +3,14 @@
 from collections.abc import Iterable
 
 from apps.evals import schemas
+from apps.evals.scoring.catalog import BUILT_IN
 from apps.inference.models import Model
-
-# What each does where no model makes vectors.
-WITHOUT = {
-    "braintrust::answer-correctness": "facts alone count",
-    "braintrust::answer-relevancy": "its judge says how relevant the answer is",
-    "braintrust::answer-similarity": "its judge says how alike they are",
-}
 
 
 def words_of(functions: Iterable[schemas.ScoringFn]) -> dict[str, str]:
     """Return by its id, for each function that compares by vectors, whose they are; one query if there is one."""
-    behind = {one.identifier: WITHOUT.get(str(one.provider_resource_id)) for one in functions}
-    comparing = {name: without for name, without in behind.items() if without}
+    behind = {one.identifier: BUILT_IN.get(str(one.provider_resource_id)) for one in functions}
+    comparing = {name: one.without_vectors for name, one in behind.items() if one and one.without_vectors}
     if not comparing:
         return {}
     model = Model.objects.offered().embedder()

@@ -67,6 +67,7 @@ class Scorer:
     kinds: tuple[str, ...] = ()  # other kinds of parameters it takes
     most_expressions: int | None = None
     needs_template: bool = False
+    without_vectors: str = ""  # what it does where no model makes vectors; only who says so is given any
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ async def score(scorer: Scorer, row: Json, params: ScoringFnParams, judge: Judge
         has = ", ".join(f"'{name}'" for name in filled[:COLUMNS_TOLD]) or "none"
         return failed(f"The row needs {' and '.join(map(repr, missing))}. Its columns: {has}.")
     try:
-        return await scorer.run(Task(row, params, judge, embed))
+        return await scorer.run(Task(row, params, judge, embed if scorer.without_vectors else None))
     except RowError as error:
         return failed(str(error))
     except ConsoleError as error:

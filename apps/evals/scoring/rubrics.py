@@ -146,14 +146,17 @@ async def _relevancy(task: Task) -> Verdict:
     return math.fsum(cosine(query, vector) for vector in vectors) / len(vectors), told
 
 
-def _scorer(name: str, description: str, judge: Callable[[Task], Any], *needs: str) -> Scorer:
+def _scorer(
+    name: str, description: str, judge: Callable[[Task], Any], *needs: str, without_vectors: str = ""
+) -> Scorer:
     async def run(task: Task) -> Json:
         score, metadata = await judge(task)
         why = {} if score is not None else {"error": NOTHING_FOUND}
         return {"score": score, "metadata": metadata, **why}
 
     params = BasicScoringFnParams(aggregation_functions=["average"])
-    return Scorer(f"braintrust::{name}", description, run, params, needs, kinds=("llm_as_judge",))
+    identifier, kinds = f"braintrust::{name}", ("llm_as_judge",)
+    return Scorer(identifier, description, run, params, needs, kinds=kinds, without_vectors=without_vectors)
 
 
 ASKED, EXPECTED, GENERATED, CONTEXT = "input_query", "expected_answer", "generated_answer", "context"
@@ -164,10 +167,16 @@ RUBRICS = (
     ),
     _scorer(
         "answer-correctness", "How many facts answer and expected answer share, and how alike they are.",
-        _correctness, ASKED, EXPECTED, GENERATED,
+        _correctness, ASKED, EXPECTED, GENERATED, without_vectors="facts alone count",
     ),
-    _scorer("answer-relevancy", "Whether the answer answers the question asked.", _relevancy, ASKED, GENERATED),
-    _scorer("answer-similarity", "How alike answer and expected answer are.", _likeness, EXPECTED, GENERATED),
+    _scorer(
+        "answer-relevancy", "Whether the answer answers the question asked.",
+        _relevancy, ASKED, GENERATED, without_vectors="its judge says how relevant the answer is",
+    ),
+    _scorer(
+        "answer-similarity", "How alike answer and expected answer are.",
+        _likeness, EXPECTED, GENERATED, without_vectors="its judge says how alike they are",
+    ),
     _scorer(
         "faithfulness", "The share of the answer's statements that the context supports.",
         Rubric(prompts.FAITHFULNESS, _share("statements")).judge, ASKED, GENERATED, CONTEXT,
