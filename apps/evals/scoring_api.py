@@ -9,7 +9,7 @@ from apps.accounts.auth import caller
 from apps.core import db
 from apps.core.answers import answer, nothing
 from apps.core.fields import json_text
-from apps.evals import functions, registered, schemas, scored
+from apps.evals import functions, own_functions, schemas, scored
 
 router = Router(tags=["Scoring"])
 ONE = "/scoring-functions/{path:scoring_fn_id}"
@@ -27,7 +27,7 @@ async def register_scoring_function(request: HttpRequest, body: schemas.Register
 
     ``provider_scoring_fn_id`` names the built-in one; without it the kind of parameters decides.
     """
-    await db.write(registered.register, body, caller(request))
+    await db.write(own_functions.register, body, caller(request))
     return nothing()
 
 
@@ -40,7 +40,7 @@ async def get_scoring_function(request: HttpRequest, scoring_fn_id: str) -> Http
 @router.delete(ONE)
 async def unregister_scoring_function(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     """Take a registered function away; built-in ones stay."""
-    await db.write(registered.unregister, scoring_fn_id, caller(request))
+    await db.write(own_functions.unregister, scoring_fn_id, caller(request))
     return nothing()
 
 

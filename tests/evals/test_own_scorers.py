@@ -11,7 +11,7 @@ from django.test import Client
 from apps.accounts.models import AuditLine
 from apps.core import db
 from apps.core.errors import Conflict
-from apps.evals import calls, evaluation, functions, registered, schemas
+from apps.evals import calls, evaluation, functions, own_functions, schemas
 from apps.evals.models import ScorerUse, ScoringFunction
 from apps.evals.scorers import health
 from apps.evals.scoring.catalog import BUILT_IN
@@ -27,8 +27,8 @@ MINE, PAGE = "mine/letters", "/scorers/mine/letters/"
 
 def off() -> None:
     """Register one of one's own and switch it off."""
-    registered.register(asked(MINE), build.actor())
-    registered.switch(MINE, False, build.actor())
+    own_functions.register(asked(MINE), build.actor())
+    own_functions.switch(MINE, False, build.actor())
 
 
 def state_of(name: str) -> str:
@@ -36,7 +36,7 @@ def state_of(name: str) -> str:
 
 
 def test_description_and_parameters_are_edited(at_work: Client) -> None:
-    registered.register(asked(MINE, description="Old"), build.actor())
+    own_functions.register(asked(MINE, description="Old"), build.actor())
     form = at_work.get(f"{PAGE}edit/").content.decode()
     sent = {"description": "New", "parsing_regexes": "Is it (.)", "aggregation_functions": ["median"]}
 
@@ -52,7 +52,7 @@ def test_description_and_parameters_are_edited(at_work: Client) -> None:
 
 
 def test_saving_what_it_is_changes_nothing(at_work: Client) -> None:
-    registered.register(asked(MINE, description="Same"), build.actor())
+    own_functions.register(asked(MINE, description="Same"), build.actor())
 
     at_work.post(
         f"{PAGE}edit/",
@@ -63,7 +63,7 @@ def test_saving_what_it_is_changes_nothing(at_work: Client) -> None:
 
 
 def test_what_is_refused_stands_beside_its_field(at_work: Client) -> None:
-    registered.register(asked(MINE), build.actor())
+    own_functions.register(asked(MINE), build.actor())
 
     answer = at_work.post(f"{PAGE}edit/", {"description": "", "parsing_regexes": "("})
 
@@ -73,7 +73,7 @@ def test_what_is_refused_stands_beside_its_field(at_work: Client) -> None:
 
 def test_a_judge_that_is_gone_stays_its_own_when_another_field_is_edited(at_work: Client) -> None:
     params = {"type": "llm_as_judge", "judge_model": "gone/judge", "prompt_template": "Good?"}
-    registered.register(asked("mine/judge", params=params, return_type={"type": "string"}), build.actor())
+    own_functions.register(asked("mine/judge", params=params, return_type={"type": "string"}), build.actor())
 
     answer = at_work.post(
         "/scorers/mine/judge/edit/",
@@ -86,7 +86,7 @@ def test_a_judge_that_is_gone_stays_its_own_when_another_field_is_edited(at_work
 
 
 def test_a_running_evaluation_keeps_what_it_began_with(at_work: Client, model: str) -> None:
-    registered.register(asked(MINE), build.actor())
+    own_functions.register(asked(MINE), build.actor())
     made.dataset()
     made.benchmark("bench", "qa", MINE)
     run = evaluation.start("bench", schemas.BenchmarkConfig(**config(model)["benchmark_config"]), build.actor())
@@ -100,7 +100,7 @@ def test_a_running_evaluation_keeps_what_it_began_with(at_work: Client, model: s
 
 
 def test_switched_off_it_is_offered_nowhere_and_its_benchmarks_say_so(at_work: Client, model: str) -> None:
-    registered.register(asked(MINE), build.actor())
+    own_functions.register(asked(MINE), build.actor())
     made.dataset()
     made.benchmark("bench", "qa", MINE)
 
@@ -155,7 +155,7 @@ def test_a_viewer_changes_nothing(reader: Client) -> None:
 
 
 def test_a_deleted_one_leaves_no_calls(at_work: Client) -> None:
-    registered.register(asked(MINE), build.actor())
+    own_functions.register(asked(MINE), build.actor())
     calls.keep(counted(MINE, [0.1]))
 
     at_work.post(f"{PAGE}delete/")

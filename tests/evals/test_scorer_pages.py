@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.accounts.models import AuditLine
 from apps.core import db
-from apps.evals import functions, registered, schemas
+from apps.evals import functions, own_functions, schemas
 from apps.evals.models import Benchmark, ScoringFunction
 from apps.evals.scorers.try_form import TryForm
 from apps.evals.scoring.catalog import BUILT_IN
@@ -57,7 +57,7 @@ def test_the_list_tells_every_function_and_who_uses_it(reader: Client, django_as
     benchmark("one", "basic::equality", "basic::subset_of")
     benchmark("two", "basic::equality")
     for n in range(30):
-        registered.register(asked(f"mine/{n}"), build.actor())
+        own_functions.register(asked(f"mine/{n}"), build.actor())
 
     with django_assert_max_num_queries(11):
         text = reader.get("/scorers/?q=basic").content.decode()
@@ -262,7 +262,7 @@ def test_a_prompt_that_says_the_same_of_every_row_is_refused(at_work: Client, mo
 
 def test_a_prompt_that_was_stored_so_keeps_nobody_from_changing_the_rest(at_work: Client, model: str) -> None:
     params = {"type": "llm_as_judge", "judge_model": model, "prompt_template": "Well?", "judge_score_regexes": ["(.)"]}
-    registered.register(asked("mine/judge", params=params), build.actor())
+    own_functions.register(asked("mine/judge", params=params), build.actor())
     kept = {"prompt_template": "Well?", "judge_score_regexes": "(.)", "judge_model": model}
 
     answer = at_work.post("/scorers/mine/judge/edit/", kept | {"description": "New words"})

@@ -18,7 +18,7 @@ from apps.accounts.principals import Principal
 from apps.core import once
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
-from apps.evals import functions, lookup, registered, schemas
+from apps.evals import functions, lookup, own_functions, schemas
 from apps.evals.models import ScoringFunction
 from apps.evals.scorers import used_by, vectors
 from apps.evals.scorers.columns import columns_of
@@ -50,7 +50,7 @@ def scorer_new(request: HttpRequest) -> HttpResponse:
         form = ScorerForm(scorer=chosen, initial=begun["initial"] | typed, params=begun["params"])
         return _new(request, form, is_typed=bool(typed))
     form = ScorerForm(request.POST if request.method == "POST" else None, scorer=chosen, **_begun(copied, chosen))
-    if form.is_bound and form.is_valid() and (made := _stored(registered.register, request, form)):
+    if form.is_bound and form.is_valid() and (made := _stored(own_functions.register, request, form)):
         return redirect("evals:scorer-detail", made.scoring_fn_id)
     return _new(request, form, status=422 if form.is_bound else 200)
 
@@ -98,7 +98,7 @@ def scorer_edit(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
         params=told.params,
         edited=told.identifier,
     )
-    if form.is_bound and form.is_valid() and _stored(registered.change, request, form):
+    if form.is_bound and form.is_valid() and _stored(own_functions.change, request, form):
         messages.success(request, f"{told.identifier} was changed. Evaluations that were started keep what they had.")
         return redirect("evals:scorer-detail", told.identifier)
     return render(request, "evals/scorer_form.html", _about(form), status=422 if form.is_bound else 200)
@@ -124,7 +124,7 @@ def scorer_switch(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     enabled = request.POST.get("enabled") == "true"
     try:
         with transaction.atomic():
-            registered.switch(told.identifier, enabled, principal_of(request))
+            own_functions.switch(told.identifier, enabled, principal_of(request))
     except ConsoleError as error:
         messages.error(request, error.detail)
     else:
@@ -143,7 +143,7 @@ def scorer_delete(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     if request.method == "POST":
         try:
             with transaction.atomic():
-                registered.unregister(told.identifier, principal_of(request))
+                own_functions.unregister(told.identifier, principal_of(request))
         except ConsoleError as error:
             messages.error(request, error.detail)
             return redirect(back)
