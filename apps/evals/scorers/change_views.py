@@ -23,7 +23,6 @@ from apps.evals.models import ScoringFunction
 from apps.evals.scorers import used_by, vectors
 from apps.evals.scorers.columns import columns_of
 from apps.evals.scorers.form import ScorerForm
-from apps.evals.scorers.views import how
 from apps.evals.scoring.base import Scorer
 from apps.evals.scoring.catalog import BUILT_IN
 
@@ -80,7 +79,7 @@ def _about(form: ScorerForm) -> dict[str, Any]:
     scorer = form.scorer
     compares = vectors.words_of([functions.built_in(scorer)]).get(scorer.identifier, "")
     columns = columns_of(scorer, form.own)
-    return {"form": form, "scorer": scorer, "how": how(scorer), "columns": columns, "compares": compares}
+    return {"form": form, "scorer": scorer, "columns": columns, "compares": compares}
 
 
 @require_http_methods(["GET", "POST"])

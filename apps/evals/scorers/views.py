@@ -24,7 +24,6 @@ from apps.evals.scoring.base import Scorer
 from apps.evals.scoring.catalog import BUILT_IN
 
 Json = dict[str, Any]
-KIND_WORDS = {"basic": "compares", "regex_parser": "finds by expressions", "llm_as_judge": "asks a judge"}
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,6 @@ class Line:
     scorer: Scorer
     uses: int
     health: Health
-
-    @property
-    def how(self) -> str:
-        """How it comes to a score, in words."""
-        return how(self.scorer)
-
-
-def how(scorer: Scorer) -> str:
-    """Return how a function comes to a score, in words."""
-    return KIND_WORDS["llm_as_judge" if scorer.asks_a_model else scorer.takes[0]]
 
 
 @require_GET
@@ -79,7 +68,7 @@ def scorer_list(request: HttpRequest) -> HttpResponse:
 
 
 def _has(one: Scorer, words: str) -> bool:
-    text = f"{one.identifier} {one.description} {how(one)}".lower()
+    text = f"{one.identifier} {one.description} {one.how}".lower()
     return all(word in text for word in words.lower().split())
 
 
@@ -88,9 +77,8 @@ def _has(one: Scorer, words: str) -> bool:
 def scorer_detail(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     """Show a function, what it needs, who uses it, and a row to try it on."""
     told, scorer = lookup.scorer_or_404(scoring_fn_id)
-    return render(
-        request, "evals/scorer_detail.html", _detail(request, told, scorer, TryForm(told=told, scorer=scorer))
-    )
+    form = TryForm(told=told, scorer=scorer)
+    return render(request, "evals/scorer_detail.html", _detail(request, form, _curl(request, form)))
 
 
 @require_POST
@@ -99,11 +87,15 @@ def scorer_try(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     """Score one row and show what came of it; nothing is stored."""
     told, scorer = lookup.scorer_or_404(scoring_fn_id)
     form = TryForm(request.POST, told=told, scorer=scorer)
-    curl = code.score(code.origin_of(request), form.request())  # of the row as it was sent, also when it is refused
+    curl = _curl(request, form)  # of the row as it was sent, also when it is refused
     result = _tried(form) if form.is_valid() else {}
-    context = _detail(request, told, scorer, form) | {"curl": curl, **result}
+    context = _detail(request, form, curl) | result
     name = "evals/_scorer_tried.html" if is_partial(request) else "evals/scorer_detail.html"
     return render(request, name, context, status=200 if form.is_valid() or is_partial(request) else 422)
+
+
+def _curl(request: HttpRequest, form: TryForm) -> str:
+    return code.score(code.origin_of(request), form.request())
 
 
 def _tried(form: TryForm) -> Json:
@@ -124,16 +116,15 @@ def _tried(form: TryForm) -> Json:
     }
 
 
-def _detail(request: HttpRequest, told: schemas.ScoringFn, scorer: Scorer, form: TryForm) -> Json:
-    name = told.identifier
+def _detail(request: HttpRequest, form: TryForm, curl: str) -> Json:
+    told, scorer, name = form.told, form.scorer, form.told.identifier
     params = told.params.model_dump(mode="json", exclude_none=True) if told.params is not None else None
     users, count = used_by.benchmarks(name)
     return {
         "told": told,
         "scorer": scorer,
-        "how": how(scorer),
         "form": form,
-        "curl": code.score(code.origin_of(request), form.request()),
+        "curl": curl,
         "columns": columns_of(scorer, told.params),
         "compares": vectors.words_of([told]).get(name, ""),
         "params": params,

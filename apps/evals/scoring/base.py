@@ -31,6 +31,7 @@ KINDS: dict[str, type[BasicScoringFnParams | RegexParserScoringFnParams | LLMAsJ
     "regex_parser": RegexParserScoringFnParams,
     "llm_as_judge": LLMAsJudgeScoringFnParams,
 }
+KIND_WORDS = {"basic": "compares", "regex_parser": "finds by expressions", "llm_as_judge": "asks a judge"}
 COLUMNS_TOLD = 8
 LONGEST_CATEGORY = 200  # an expression that finds all a judge says would make each answer one, of any length
 
@@ -84,6 +85,11 @@ class Scorer:
     def asks_a_model(self) -> bool:
         """Whether a score costs a call of a model."""
         return "llm_as_judge" in self.takes
+
+    @property
+    def how(self) -> str:
+        """How it comes to a score, in words."""
+        return KIND_WORDS["llm_as_judge" if self.asks_a_model else self.takes[0]]
 
     @property
     def provider_id(self) -> str:
