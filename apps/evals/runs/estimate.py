@@ -1,6 +1,6 @@
 """What a new evaluation would start: calls, and by earlier runs about how long it takes and what it costs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from apps.evals import costs
@@ -30,29 +30,30 @@ class Estimate:
 
 def of(form: RunForm) -> Estimate:
     """Return the estimate of the form as it stands, whole or not; two queries at most beyond its check."""
-    chosen, rows = form.chosen, form.rows
+    chosen, rows, times = form.chosen, form.rows, form.repetitions
     if _is_refused(form):
         return Estimate(0, rows, 0, 0, False, is_refused=True)
-    times = form.repetitions
     runs = len(chosen) * times
-    judged = runs * rows * sum(one.scorer.asks_a_model for one in form.scorers)
-    has_agents = any(one.type == "agent" for one in chosen)
-    models = {candidates.name_of(one): candidates.model_of(one) for one in chosen}
-    earlier = _earlier(form.benchmark.benchmark_id, list(models)) if chosen else {}
-    if len(earlier) < len(models) or not chosen:
-        return Estimate(runs, rows, runs * rows, judged, has_agents)
-    ran = [(models[name], earlier[name]) for one in chosen for name in [candidates.name_of(one)]]
-    seconds = [run.job.ran_s / run.row_count for _, run in ran if run.job.ran_s is not None]
-    return Estimate(
-        runs, rows, runs * rows, judged, has_agents,
-        sum(seconds) * rows * times if len(seconds) == len(ran) else None,
-        _cost(ran, form.judges, rows * times),
-    )  # fmt: skip
+    told = Estimate(
+        runs=runs,
+        rows=rows,
+        calls=runs * rows,
+        judged=runs * rows * sum(one.scorer.asks_a_model for one in form.scorers),
+        has_agents=any(one.type == "agent" for one in chosen),
+    )
+    names = [candidates.name_of(one) for one in chosen]
+    earlier = _earlier(form.benchmark.benchmark_id, names)
+    if not chosen or any(name not in earlier for name in names):
+        return told
+    ran = [(candidates.model_of(one), earlier[name]) for one, name in zip(chosen, names, strict=True)]
+    return replace(
+        told, seconds=_seconds([run for _, run in ran], rows * times), cost=_cost(ran, form.judges, rows * times)
+    )
 
 
 def _is_refused(form: RunForm) -> bool:
     """Return whether a form that was sent has errors beyond that nobody is chosen yet, which the numbers tell."""
-    return bool(form.chosen or form.errors.keys() - {"models"}) and bool(form.errors)
+    return bool(form.errors) and (bool(form.chosen) or form.errors.keys() != {"models"})
 
 
 def _earlier(benchmark_id: str, names: list[str]) -> dict[str, Evaluation]:
@@ -60,6 +61,12 @@ def _earlier(benchmark_id: str, names: list[str]) -> dict[str, Evaluation]:
     runs = Evaluation.objects.filter(benchmark_id=benchmark_id, candidate__in=names, row_count__gt=0)
     whole = runs.completed().filter(job__retry_of=None)
     return {run.candidate: run for run in whole.newest_of_each("candidate").listed().defer("aggregated")}
+
+
+def _seconds(ran: list[Evaluation], rows: int) -> float | None:
+    """Return how long so many rows of each would take at the pace of these runs; None where one of them tells none."""
+    paces = [run.job.ran_s / run.row_count for run in ran if run.job.ran_s is not None]
+    return sum(paces) * rows if len(paces) == len(ran) else None
 
 
 def _cost(ran: list[tuple[str, Evaluation]], judges: set[str], rows: int) -> Cost | None:
