@@ -53,7 +53,9 @@ class Filter:
             failing=bool(query.get("failing")),
         )
 
-    def __bool__(self) -> bool:
+    @property
+    def is_set(self) -> bool:
+        """Whether it leaves any row out."""
         return bool(self.words or self.unscored or self.failing or self.value is not None)
 
     def rows(self, evaluation: Evaluation) -> QuerySet[EvaluatedRow]:

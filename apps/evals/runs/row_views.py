@@ -39,7 +39,7 @@ def evaluation_row(request: HttpRequest, job_id: str, number: int) -> HttpRespon
     if is_partial(request):
         return render(request, "evals/_row.html", context)
     query = request.GET.copy()
-    if number > grid.SIZE and not {"after", "before", "by"} & query.keys() and not Filter.of(query):
+    if number > grid.SIZE and not {"after", "before", "by"} & query.keys() and not Filter.of(query).is_set:
         query["after"] = str(number - 2)  # the page of the table on which this row stands first
     return render(request, "evals/evaluation_detail.html", detail(request, evaluation, query) | context)
 
