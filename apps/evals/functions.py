@@ -1,4 +1,4 @@
-"""Which scoring functions there are, built-in and registered, and what a run of one is told. Plain database work."""
+"""Which scoring functions there are, built-in and registered; what each is in a run, and whom it asks there."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -39,6 +39,15 @@ def named(identifier: str) -> schemas.ScoringFn:
     """Return a function as the API tells it; raises NotFound naming the nearest."""
     scorer, row = find(identifier)
     return told(row) if row is not None else built_in(scorer)
+
+
+def known(names: Sequence[str]) -> dict[str, schemas.ScoringFn]:
+    """Return those of these functions that exist, by their names; one query, none where all are built in."""
+    found = {name: built_in(BUILT_IN[name]) for name in names if name in BUILT_IN}
+    if len(found) < len(names):
+        rows = ScoringFunction.objects.filter(scoring_fn_id__in=names, provider_scoring_fn_id__in=list(BUILT_IN))
+        found |= {row.scoring_fn_id: told(row) for row in rows}
+    return found
 
 
 def resolved(

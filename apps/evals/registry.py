@@ -1,4 +1,4 @@
-"""Benchmarks registered and unregistered: what the API and the pages both do."""
+"""Benchmarks registered and unregistered, and the datasets they are or can be made of."""
 
 import re
 
@@ -6,6 +6,8 @@ from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict
 from apps.core.ids import why_unfit
+from apps.datasets import uses
+from apps.datasets.models import Dataset
 from apps.evals import schemas
 from apps.evals.models import Benchmark
 from apps.jobs import runner
@@ -14,6 +16,7 @@ from apps.jobs.models import Job
 PROVIDER = "stack-console"  # the only provider of evaluations: this console
 PATH_OF_ITS_OWN = re.compile(r"/(?:jobs|evaluations)(?:/|$)")  # what stands behind a benchmark's id
 NAMED = 5
+OFFERED = 5
 
 
 def register(asked: schemas.RegisterBenchmarkRequest, actor: Principal) -> Benchmark:
@@ -64,6 +67,12 @@ def unregister(benchmark_id: str, actor: Principal) -> None:
     runner.cancel(Job.objects.filter(about_kind="benchmark", about_id=benchmark.benchmark_id), actor)
     benchmark.delete()
     audit.note(actor, "delete", "benchmark", benchmark_id)
+
+
+def fit_datasets() -> list[Dataset]:
+    """Return a few datasets a benchmark can be made of in one step, those that changed last."""
+    shown = Dataset.objects.shown().defer("gaps")
+    return list(uses.fit_for(shown, uses.EVALUATION).order_by("-updated_at")[:OFFERED])
 
 
 def of_dataset(dataset_id: str) -> tuple[list[str], int]:

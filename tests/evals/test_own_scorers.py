@@ -6,7 +6,9 @@ import re
 
 import httpx2
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import AuditLine
 from apps.core import db
@@ -213,3 +215,21 @@ def test_the_answer_of_the_api_is_shown(at_work: Client) -> None:
     assert found
     told = json.loads(html.unescape(re.sub(r"<[^>]*>", "", found[1])))
     assert told["results"]["basic::equality"]["score_rows"] == [{"score": 0.0}]
+
+
+def test_many_functions_of_ones_own_cost_the_pages_no_more_queries(at_work: Client) -> None:
+    names = [f"mine::{number}" for number in range(6)]
+    for name in names:
+        own_functions.register(asked(name), build.actor())
+    made.dataset()
+    made.benchmark("one", "qa", *names[:1])
+    made.benchmark("six", "qa", *names)
+
+    def queries(path: str) -> int:
+        with CaptureQueriesContext(connection) as seen:
+            assert at_work.get(path).status_code == 200
+        return len(seen)
+
+    for path in ("/benchmarks/{}/", "/evaluations/new/?benchmark={}"):
+        queries(path.format("one"))
+        assert queries(path.format("six")) == queries(path.format("one"))

@@ -86,7 +86,7 @@ class BenchmarkForm(forms.Form):
             raise forms.ValidationError('This must be a JSON object, as {"owner": "support"}.')
         return value or {}
 
-    def asked(self) -> schemas.RegisterBenchmarkRequest:
+    def request(self) -> schemas.RegisterBenchmarkRequest:
         """Return what the form asks for, as the API would be asked."""
         return schemas.RegisterBenchmarkRequest(**self.cleaned_data)
 

@@ -26,7 +26,6 @@ from apps.jobs.live import LIST
 from apps.jobs.models import ACTIVE
 
 SHOWN_RUNS = 20
-OFFERED = 5
 
 
 @require_GET
@@ -44,13 +43,8 @@ def benchmark_list(request: HttpRequest) -> HttpResponse:
     any_benchmark = bool(page.rows) or Benchmark.objects.exists()
     context = {"page": page, "rows": rows, "words": words, "any_benchmark": any_benchmark}
     if not any_benchmark:
-        context["offered"] = fit_datasets()
+        context["offered"] = registry.fit_datasets()
     return render(request, "evals/_benchmarks.html" if is_partial(request) else "evals/benchmark_list.html", context)
-
-
-def fit_datasets() -> list[Dataset]:
-    """Return a few datasets a benchmark can be made of in one step."""
-    return list(uses.fit_for(Dataset.objects.shown().defer("gaps"), uses.EVALUATION).order_by("-updated_at")[:OFFERED])
 
 
 @require_http_methods(["GET", "POST"])
@@ -64,7 +58,7 @@ def benchmark_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
-                benchmark = registry.register(form.asked(), principal_of(request))
+                benchmark = registry.register(form.request(), principal_of(request))
         except ConsoleError as error:
             form.add_error("benchmark_id", error.detail)
         else:
@@ -85,13 +79,14 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
     by = request.GET.get("by", "")
     by = by if by in chosen else standings.telling(done, chosen)
     runs = list(Evaluation.objects.filter(benchmark_id=benchmark_id).listed()[: SHOWN_RUNS + 1])
+    known = functions.known(chosen)
     dataset = Dataset.objects.shown().defer("gaps").filter(dataset_id=benchmark.dataset_id).first()
     leaders = standings.leaderboard(done, chosen, by, benchmark.baseline) if by else []
     context = {
         "benchmark": benchmark,
         "dataset": dataset,
         "why_not": uses.of(dataset, uses.EVALUATION).why if dataset else "it does not exist",
-        "functions": [(name, _function(name)) for name in chosen],
+        "functions": [(name, known.get(name)) for name in chosen],
         "by": by,
         "standings": leaders,
         "any_cost": any(costs.of(one.newest).cost for one in leaders),
@@ -115,14 +110,6 @@ def _code(request: HttpRequest, benchmark_id: str, run: Evaluation | None) -> co
     candidate = {"type": "model", "model": str(model or "MODEL"), "sampling_params": {"strategy": {"type": "greedy"}}}
     config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate})
     return code.run(code.origin_of(request), benchmark_id, config)
-
-
-def _function(name: str) -> schemas.ScoringFn | None:
-    """Return a scoring function; None when it does not exist any more."""
-    try:
-        return functions.named(name)
-    except ConsoleError:
-        return None
 
 
 @require_http_methods(["GET", "POST"])

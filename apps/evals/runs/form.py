@@ -75,13 +75,13 @@ class RunForm(forms.Form):
         if dataset is None:
             self.unusable.append(f"The benchmark's dataset '{benchmark.dataset_id}' does not exist.")
         self.scorers: list[ScorerFields] = []
+        found = functions.known(benchmark.scoring_functions)
         for number, name in enumerate(benchmark.scoring_functions):
-            self._ask(number, name)
+            self._ask(number, name, found.get(name))
 
-    def _ask(self, number: int, name: str) -> None:
-        try:
-            told = functions.named(name)
-        except ConsoleError:
+    def _ask(self, number: int, name: str, told: schemas.ScoringFn | None) -> None:
+        """Add the fields of one of the benchmark's functions, or why it cannot be scored by."""
+        if told is None:
             self.unusable.append(f"The benchmark's scorer '{name}' does not exist.")
             return
         if not told.is_enabled:

@@ -11,8 +11,7 @@ from apps.accounts.pages import requires
 from apps.core import live as topics
 from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
-from apps.evals import costs, standings
-from apps.evals.benchmarks.views import fit_datasets
+from apps.evals import costs, registry, standings
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.runs import listing
 from apps.jobs.live import LIST
@@ -38,5 +37,5 @@ def evaluation_list(request: HttpRequest) -> HttpResponse:
         "topic": LIST,
     }
     if not context["any_benchmark"]:
-        context["offered"] = fit_datasets()
+        context["offered"] = registry.fit_datasets()
     return render(request, "evals/_evaluations.html" if is_partial(request) else "evals/evaluation_list.html", context)

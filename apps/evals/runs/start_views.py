@@ -17,10 +17,9 @@ from apps.core import once
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
 from apps.datasets.models import Dataset
-from apps.evals import code, evaluation, lookup, schedules
+from apps.evals import code, evaluation, lookup, registry, schedules
 from apps.evals.benchmarks import schedule_form
 from apps.evals.benchmarks.schedule_form import ScheduleForm
-from apps.evals.benchmarks.views import fit_datasets
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.running import candidates
 from apps.evals.runs import estimate, trials
@@ -37,7 +36,7 @@ def evaluation_new(request: HttpRequest) -> HttpResponse:
     """Ask who is evaluated and how; try it on the first rows, start a run for each candidate, or do so by schedule."""
     benchmark = _benchmark(request)
     if benchmark is None:
-        return render(request, "evals/evaluation_none.html", {"offered": fit_datasets()})
+        return render(request, "evals/evaluation_none.html", {"offered": registry.fit_datasets()})
     wanted = request.POST.get("benchmark") or benchmark.benchmark_id
     if wanted != benchmark.benchmark_id or request.POST.get("act") in SHOWN_AGAIN:
         return _shown_again(request, benchmark, wanted)
