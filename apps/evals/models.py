@@ -109,7 +109,7 @@ class Schedule(models.Model):
     def __str__(self) -> str:
         at = f"{self.next_at:%H:%M} UTC"
         words = {
-            Every.HOUR: f"Every hour at {self.next_at:%M} past",
+            Every.HOUR: f"Every hour at :{self.next_at:%M}",
             Every.SIX_HOURS: f"Every 6 hours, next at {at}",
             Every.DAY: f"Every day at {at}",
             Every.WEEK: f"Every {self.next_at:%A} at {at}",

@@ -183,6 +183,8 @@ def test_the_list_of_evaluations_is_filtered_and_paged(web: Client, bench: Bench
     page = text(web, "/evaluations/")
     assert page.count('data-ui="run-row"') == 50 and 'data-ui="older"' in page
     assert text(web, "/evaluations/?status=failed").count('data-ui="run-row"') == 1
+    of_one = text(web, "/evaluations/?status=failed&benchmark=bench&q=model")
+    assert 'href="?status=failed&amp;q=model" aria-label="All benchmarks"' in of_one
     assert text(web, "/evaluations/?q=model-54").count('data-ui="run-row"') == 1
     assert "No evaluation matches" in text(web, "/evaluations/?benchmark=other")
 

@@ -42,6 +42,11 @@ class Filter:
         """The states: words, address with the rest of the filter kept, and whether it is this one."""
         return tabs_of(STATES, self.status, self.query)
 
+    @property
+    def of_all_benchmarks(self) -> str:
+        """The address with the rest of the filter kept, but for the benchmark."""
+        return f"?{query_of({'status': self.status, 'q': self.words})}"
+
     def rows(self) -> QuerySet[Evaluation]:
         """Return the evaluations it leaves."""
         rows = Evaluation.objects.listed().defer("job__arguments", "job__checkpoint", "job__result")
