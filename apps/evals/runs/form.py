@@ -53,7 +53,7 @@ class RunForm(forms.Form):
     models = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     agents = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     num_examples = forms.IntegerField(
-        required=False, min_value=1, label="Rows", help_text="The first so many of the dataset; empty for all."
+        required=False, min_value=1, label="Rows", help_text="The first rows only; empty for all."
     )
     times = forms.IntegerField(required=False, min_value=1, max_value=5, initial=1, label="Runs of each candidate")
     strategy = forms.ChoiceField(required=False, choices=STRATEGIES, label="Sampling", initial="greedy")
