@@ -78,16 +78,26 @@ def of(score_rows: Sequence[Json]) -> Json:
 
 
 def _numeric(numbers: Sequence[float]) -> list[list[Any]]:
-    """Return a bar for each value while they are few, else for each tenth of their range."""
-    counts = Counter(round(value, 4) for value in numbers)
-    if len(counts) <= MOST_BARS:
-        if set(counts) <= {0.0, 1.0}:
-            counts.update({0.0: 0, 1.0: 0})  # right and wrong are both shown, also when one never happened
-        return [[_label(value), counts[value]] for value in sorted(counts)]
+    """Return a bar for each whole number where all are whole and near each other, else one for each tenth of a scale.
+
+    The scale is not the range of these scores: bars stay where they are while rows come, and two runs have the same.
+    """
     low, high = min(numbers), max(numbers)
-    step = (high - low) / MOST_BARS
-    bins = Counter(min(MOST_BARS - 1, int((value - low) / step)) for value in numbers)
-    return [[f"{_label(low + at * step)}–{_label(low + (at + 1) * step)}", bins[at]] for at in range(MOST_BARS)]
+    if high - low <= MOST_BARS and all(value.is_integer() for value in numbers):
+        if low >= 0 and high <= 1:
+            low, high = 0.0, 1.0  # right and wrong are both shown, also when one never happened
+        whole = Counter(int(value) for value in numbers)
+        return [[_label(value), whole[value]] for value in range(int(low), int(high) + 1)]
+    begin, end = -_round_up(-low) if low < 0 else 0.0, _round_up(high) if high > 0 else 0.0
+    bins = Counter(min(MOST_BARS - 1, int((value - begin) * MOST_BARS / (end - begin))) for value in numbers)
+    edges = [_label(begin + (end - begin) * at / MOST_BARS) for at in range(MOST_BARS + 1)]
+    return [[f"{edges[at]}–{edges[at + 1]}", bins[at]] for at in range(MOST_BARS)]
+
+
+def _round_up(value: float) -> float:
+    """Return the end of the scale a number above 0 is shown on: 1, or the next of 2, 5, 10, 20, 50 and so on."""
+    power = 10.0 ** math.floor(math.log10(value)) if value > 1 else 1.0
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 
 def _counted(known: Sequence[Any]) -> list[list[Any]]:

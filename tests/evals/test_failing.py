@@ -200,3 +200,11 @@ def test_the_numbers_of_a_run_that_goes_on_agree(web: Client, bench: Benchmark) 
 
     assert "3 of 30 rows" in page and "4 of 30" not in page
     assert "3 rows so far" in tile(page, EQUAL)
+
+
+def test_one_score_has_no_range(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([0.5], status=Status.IN_PROGRESS, row_total=30)
+    assert "sd" not in tile(text(web, f"/evaluations/{one.job.job_id}/"), EQUAL)
+
+    two = made.evaluation([0.5, 0.25])
+    assert "0.25 to 0.50 · sd 0.12" in tile(text(web, f"/evaluations/{two.job.job_id}/"), EQUAL)

@@ -24,12 +24,38 @@ def test_right_and_wrong_are_both_drawn_also_when_one_never_happened() -> None:
     )
 
 
-def test_many_values_are_drawn_by_tenths_of_their_range() -> None:
+def test_many_values_are_drawn_by_tenths_of_a_scale() -> None:
     distribution = spread.of(rows(*range(101), None))
 
     assert [count for _, count in distribution["bars"]] == [10] * 9 + [11]
     assert (distribution["bars"][0][0], distribution["bars"][-1][0]) == ("0–10", "90–100")
     assert distribution["unscored"] == 1 and distribution["mean"] == 50
+
+
+@pytest.mark.parametrize("scores", [[0.25], [0.2014, 0.8156], [0.05, 0.3, 0.6, 1.0], [at / 40 for at in range(41)]])
+def test_shares_are_drawn_on_the_whole_scale_however_many_there_are(scores: list[float]) -> None:
+    bars = spread.of(rows(*scores))["bars"]
+
+    assert [label for label, _ in bars] == [
+        "0–0.1", "0.1–0.2", "0.2–0.3", "0.3–0.4", "0.4–0.5", "0.5–0.6", "0.6–0.7", "0.7–0.8", "0.8–0.9", "0.9–1",
+    ]  # fmt: skip
+    assert sum(count for _, count in bars) == len(scores)
+    assert [bars[min(9, int(value * 10 + 1e-9))][1] > 0 for value in scores] == [True] * len(scores)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels"),
+    [
+        ((0, 10, 7), [str(at) for at in range(11)]), ((4, 6), ["4", "5", "6"]), ((-1, 1), ["−1", "0", "1"]),
+        ((10, 10, 100), ["0–10", "90–100"]), ((0.5, 16.6), ["0–2", "18–20"]), ((-0.5, 0.5), ["−1–−0.8", "0.8–1"]),
+        ((-3.5, -0.5), ["−5–−4.5", "−0.5–0"]), ((1e99, 0.5), ["0–1e+98", "9e+98–1e+99"]),
+    ],
+)  # fmt: skip
+def test_a_scale_is_round_and_whole_numbers_near_each_other_have_a_bar_each(scores: Any, labels: list[str]) -> None:
+    bars = spread.of(rows(*scores))["bars"]
+
+    assert [bars[0][0], bars[-1][0]] == [labels[0], labels[-1]] and sum(count for _, count in bars) == len(scores)
+    assert len(labels) == 2 or [label for label, _ in bars] == labels
 
 
 def test_verdicts_are_counted_the_frequent_ones_by_name() -> None:
