@@ -9,6 +9,7 @@ from django.utils.timezone import now
 
 from apps.agents.models import Pending, Status, Turn
 from apps.console.overview import overview
+from apps.jobs.models import Job
 from apps.telemetry.metrics import dashboard
 from tests import build
 from tests.evals import made
@@ -144,6 +145,15 @@ def test_what_waits_runs_and_failed_is_shown_with_the_way_to_it(client: Client, 
     assert "refund" in page
     assert "The model server is down" in page
     assert "Answering" in page
+
+
+def test_a_job_tells_the_time_left_or_when_it_was_started(client: Client) -> None:
+    pace = {"rate": 2.0, "eta_s": 50.0}
+    job = Job.objects.create(title="Load gold", kind="load", status="in_progress", started_at=now(), progress=pace)
+
+    assert "about 50 s left" in client.get("/").content.decode()
+    Job.objects.filter(pk=job.pk).update(progress={"done": 1, "total": 9})
+    assert 'started <time datetime="' in " ".join(client.get("/").content.decode().split())
 
 
 def test_a_session_tells_its_turns_and_tokens(session: Any) -> None:
