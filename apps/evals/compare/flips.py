@@ -71,7 +71,7 @@ def page_of(comparison: Comparison, outcome: Outcome, show: str, start: int) -> 
     some = found[start : start + SIZE]
     earlier = max(0, start - SIZE) if start else None
     later = start + SIZE if start + SIZE < len(found) else None
-    return FlipPage(told(comparison, outcome, some), len(found), start + 1, earlier, later)
+    return FlipPage(_with_texts(comparison, outcome, some), len(found), start + 1, earlier, later)
 
 
 def flipped(comparison: Comparison, outcome: Outcome, show: str = "") -> list[tuple[int, int]]:
@@ -80,8 +80,8 @@ def flipped(comparison: Comparison, outcome: Outcome, show: str = "") -> list[tu
     return [pair for pair, kind in zip(comparison.pairs, outcome.kinds, strict=True) if kind in wanted]
 
 
-def told(comparison: Comparison, outcome: Outcome, pairs: Sequence[tuple[int, int]]) -> list[Flip]:
-    """Return rows with their texts; two queries."""
+def _with_texts(comparison: Comparison, outcome: Outcome, pairs: Sequence[tuple[int, int]]) -> list[Flip]:
+    """Return the rows at these places with what they say; two queries."""
     before = rows_at(comparison.base, [one for one, _ in pairs])
     after = rows_at(comparison.other, [two for _, two in pairs])
     return [_flip(before[one], after[two], outcome.name) for one, two in pairs if one in before and two in after]
