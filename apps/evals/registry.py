@@ -9,9 +9,9 @@ from apps.core.ids import why_unfit
 from apps.datasets import uses
 from apps.datasets.models import Dataset
 from apps.evals import schemas
-from apps.evals.models import Benchmark
+from apps.evals.models import Benchmark, Evaluation
 from apps.jobs import runner
-from apps.jobs.models import Job
+from apps.jobs.models import ACTIVE, Job
 
 PROVIDER = "stack-console"  # the only provider of evaluations: this console
 PATH_OF_ITS_OWN = re.compile(r"/(?:jobs|evaluations)(?:/|$)")  # what stands behind a benchmark's id
@@ -67,6 +67,21 @@ def unregister(benchmark_id: str, actor: Principal) -> None:
     runner.cancel(Job.objects.filter(about_kind="benchmark", about_id=benchmark.benchmark_id), actor)
     benchmark.delete()
     audit.note(actor, "delete", "benchmark", benchmark_id)
+
+
+def what_goes(benchmark: Benchmark) -> str:
+    """Return what a person should know before a benchmark is deleted: what runs of it, and what stays."""
+    runs = Evaluation.objects.filter(benchmark_id=benchmark.benchmark_id)
+    running = list(runs.filter(job__status__in=ACTIVE).values_list("candidate", flat=True)[:3])
+    ended = runs.exclude(job__status__in=ACTIVE).count()
+    told = [f"{benchmark.benchmark_id} goes for good; its dataset is not touched."]
+    if by_itself := benchmark.schedules.count():
+        told.append(f"Its {by_itself} schedules go with it." if by_itself > 1 else "Its schedule goes with it.")
+    if running:
+        told.append(f"What runs is cancelled: {', '.join(running)}.")
+    if ended:
+        told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
+    return " ".join(told)
 
 
 def fit_datasets() -> list[Dataset]:

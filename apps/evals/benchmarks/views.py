@@ -23,7 +23,6 @@ from apps.evals.models import Benchmark, Evaluation
 from apps.inference import chat
 from apps.inference.models import Model
 from apps.jobs.live import LIST
-from apps.jobs.models import ACTIVE
 
 SHOWN_RUNS = 20
 
@@ -95,7 +94,7 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
         "schedules": schedule_list.of(benchmark),
         "has_more": len(runs) > SHOWN_RUNS,
         "poll": any(run.job.is_active for run in runs),
-        "delete_text": what_goes(benchmark),
+        "delete_text": registry.what_goes(benchmark),
         "topic": LIST,
         "calls": [("run", "", _code(request, benchmark_id, runs[0] if runs else None))],
     }
@@ -124,23 +123,8 @@ def benchmark_delete(request: HttpRequest, benchmark_id: str) -> HttpResponse:
         messages.success(request, f"Benchmark {benchmark_id} was deleted.")
         return redirect("evals:benchmark-list")
     back = reverse("evals:benchmark-detail", args=[benchmark_id])
-    context = {"benchmark": benchmark, "text": what_goes(benchmark), "back": back}
+    context = {"benchmark": benchmark, "text": registry.what_goes(benchmark), "back": back}
     return render(request, "evals/benchmark_delete.html", context)
-
-
-def what_goes(benchmark: Benchmark) -> str:
-    """Return what a person should know before a benchmark is deleted: what runs of it, and what stays."""
-    runs = Evaluation.objects.filter(benchmark_id=benchmark.benchmark_id)
-    running = list(runs.filter(job__status__in=ACTIVE).values_list("candidate", flat=True)[:3])
-    ended = runs.exclude(job__status__in=ACTIVE).count()
-    told = [f"{benchmark.benchmark_id} goes for good; its dataset is not touched."]
-    if by_itself := benchmark.schedules.count():
-        told.append(f"Its {by_itself} schedules go with it." if by_itself > 1 else "Its schedule goes with it.")
-    if running:
-        told.append(f"What runs is cancelled: {', '.join(running)}.")
-    if ended:
-        told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
-    return " ".join(told)
 
 
 def _gone(request: HttpRequest, benchmark_id: str) -> HttpResponse:
