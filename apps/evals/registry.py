@@ -72,13 +72,14 @@ def unregister(benchmark_id: str, actor: Principal) -> None:
 def what_goes(benchmark: Benchmark) -> str:
     """Return what a person should know before a benchmark is deleted: what runs of it, and what stays."""
     runs = Evaluation.objects.filter(benchmark_id=benchmark.benchmark_id)
-    running = list(runs.filter(job__status__in=ACTIVE).values_list("candidate", flat=True)[:3])
+    running = list(runs.filter(job__status__in=ACTIVE).values_list("candidate", flat=True))
+    more = f" and {len(running) - NAMED:,} more" if len(running) > NAMED else ""
     ended = runs.exclude(job__status__in=ACTIVE).count()
     told = [f"{benchmark.benchmark_id} goes for good; its dataset is not touched."]
     if by_itself := benchmark.schedules.count():
         told.append(f"Its {by_itself} schedules go with it." if by_itself > 1 else "Its schedule goes with it.")
     if running:
-        told.append(f"What runs is cancelled: {', '.join(running)}.")
+        told.append(f"What runs is cancelled: {', '.join(running[:NAMED])}{more}.")
     if ended:
         told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
     return " ".join(told)

@@ -137,11 +137,14 @@ def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench:
 
     page = text(web, "/benchmarks/bench/delete/")
     assert "What runs is cancelled: busy." in page and "1 ended evaluation can still be read." in page
+    for number in range(6):
+        made.evaluation([1.0], candidate=f"busy-{number}", status=Status.SCHEDULED)
+    assert "busy-1 and 2 more." in text(web, "/benchmarks/bench/delete/")
     places = {web.post("/benchmarks/bench/delete/", {"once": "k"}).get("Location") for _ in range(2)}
 
     assert places == {"/benchmarks/"}
     assert not Benchmark.objects.exists()
-    assert Job.objects.filter(status=Status.CANCELLED).count() == 1
+    assert Job.objects.filter(status=Status.CANCELLED).count() == 7
     assert "deleted this benchmark on" in text(web, "/benchmarks/bench/", 404)
     text(web, "/benchmarks/never/", 404)
     assert "benchmark bench, deleted" in text(web, f"/evaluations/{Job.objects.earliest('id').job_id}/")
