@@ -127,6 +127,7 @@ def test_missing_and_failed_rows_run_again_as_a_new_evaluation(web: Client, benc
         fresh = Evaluation.objects.latest("id")
         assert answer.headers["Location"] == f"/evaluations/{fresh.job.job_id}/"
         assert fresh.job.retry_of == one.job and fresh.job.status == Status.SCHEDULED
+        assert fresh.created_by == fresh.job.created_by != one.created_by
         assert list(fresh.rows.values_list("position", flat=True)) == [0, 2]
         assert "went on as" in text(web, f"/evaluations/{one.job.job_id}/")
         web.post(f"/evaluations/{one.job.job_id}/again/")

@@ -35,7 +35,8 @@ def begin(job: Job) -> Evaluation:
     if evaluation is None:
         raise NotFound("The evaluation this one goes on from was deleted; start a new one.")
     evaluation.pk = None
-    evaluation.job, evaluation.created_at, evaluation.row_count, evaluation.failed_count = job, now(), 0, 0
+    evaluation.job, evaluation.created_by_id, evaluation.created_at = job, job.created_by_id, now()
+    evaluation.row_count = evaluation.failed_count = 0
     evaluation.save(force_insert=True)
     if source := _source(before(evaluation)):
         _take_part(source, evaluation.pk)
