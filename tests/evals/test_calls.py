@@ -66,6 +66,19 @@ async def test_a_row_a_judge_gave_no_score_is_counted_as_failed() -> None:
     assert taken.errors == {"mine": "The judge's words hold no score that the expressions find."}
 
 
+async def test_a_row_that_lacks_a_column_says_nothing_of_the_function() -> None:
+    async def nobody(model: str, prompt: str) -> str:
+        raise AssertionError("nobody is asked")
+
+    follows = BUILT_IN["basic::ifeval"]
+    scorers = Scorers({"follows": (follows, follows.params)}, nobody)
+
+    told = await scorers.score({"input_query": "q", "generated_answer": "b"})
+
+    assert "The row needs 'instruction_id_list' and 'prompt'" in told["follows"]["error"]
+    assert not scorers.counting.take().calls
+
+
 def test_calls_of_several_keepings_add_up() -> None:
     calls.keep(counted("a", [0.01] * 60))
     calls.keep(counted("a", [0.01] * 30 + [2.0] * 10, failed=3))

@@ -81,6 +81,10 @@ class Scorer:
         prompt = getattr(params, "prompt_template", None) if self.takes[0] == "llm_as_judge" else None
         return places_in(prompt) if prompt else self.needs
 
+    def missing(self, row: Json, params: ScoringFnParams | None) -> list[str]:
+        """Return the columns a row lacks to be scored with these parameters."""
+        return [column for column in self.needed(params) if row.get(column) is None]
+
     @property
     def asks_a_model(self) -> bool:
         """Whether a score costs a call of a model."""
@@ -102,8 +106,7 @@ async def score(scorer: Scorer, row: Json, params: ScoringFnParams, judge: Judge
 
     Never raises for what is in the row, for what a judge answers, or for a judge that cannot be reached.
     """
-    missing = [column for column in scorer.needed(params) if row.get(column) is None]
-    if missing:
+    if missing := scorer.missing(row, params):
         filled = [name for name, value in row.items() if value not in (None, "")]
         has = ", ".join(f"'{name}'" for name in filled[:COLUMNS_TOLD]) or "none"
         return failed(f"The row needs {' and '.join(map(repr, missing))}. Its columns: {has}.")

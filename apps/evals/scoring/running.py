@@ -36,11 +36,12 @@ class Scorers:
         return dict(zip(self.functions, rows, strict=True))
 
     async def _counted(self, name: str, row: Json) -> Json:
-        began = time.perf_counter()
+        """Score and count the call; a row that lacks a column is none: it says nothing of how the function does."""
+        began, (scorer, params) = time.perf_counter(), self.functions[name]
         # A span of its own would make a quick function cost three times as much: its score stands in the row's span.
-        asks = self.functions[name][0].asks_a_model
-        told = await (self._traced(name, row) if asks else self._scored(name, row))
-        self.counting.count(name, began, spread.why_not(told))
+        told = await (self._traced(name, row) if scorer.asks_a_model else self._scored(name, row))
+        if not scorer.missing(row, params):
+            self.counting.count(name, began, spread.why_not(told))
         return told
 
     async def _traced(self, name: str, row: Json) -> Json:
