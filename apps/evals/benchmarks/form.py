@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from pydantic_core import to_json
 
 from apps.agents.forms import JsonField
@@ -12,7 +13,7 @@ from apps.datasets import uses
 from apps.datasets.models import Dataset
 from apps.evals import functions, schemas
 from apps.evals.models import Benchmark
-from apps.evals.scorers import vectors
+from apps.evals.scorers import fit, vectors
 from apps.evals.scorers.fields import must_bring
 
 OFFERED = 100
@@ -22,11 +23,12 @@ USUAL = ("basic::subset_of",)  # chat models answer in sentences: hardly ever in
 
 @dataclass(frozen=True)
 class Offered:
-    """A function one may choose: whether it is, whose vectors it compares by, and whether runs must bring a judge."""
+    """A function one may choose: whether it is, whose vectors it compares by, why it may not work, what runs bring."""
 
     told: schemas.ScoringFn
     is_chosen: bool
     compares: str
+    troubles: list[str]
     must_bring: bool
 
 
@@ -41,32 +43,42 @@ class BenchmarkForm(forms.Form):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         offered = uses.fit_for(Dataset.objects.shown().defer("gaps", "metadata", "source"), uses.EVALUATION)
-        newest = offered.order_by("-updated_at")[:OFFERED]
-        names = {one.dataset_id: _with_rows(one) for one in newest}
-        self.why_not = self._unfit(str(self["dataset_id"].value() or ""), names)
-        self.fields["dataset_id"].choices = [("", "Choose a dataset"), *names.items()]  # type: ignore[attr-defined]
+        newest = {one.dataset_id: one for one in offered.order_by("-updated_at")[:OFFERED]}
+        self.dataset, self.why_not = self._chosen(newest)
+        names = [(name, _with_rows(one)) for name, one in newest.items()]
+        self.fields["dataset_id"].choices = [("", "Choose a dataset"), *names]  # type: ignore[attr-defined]
         self.functions = [one for one in functions.listed() if one.is_enabled]
         choices = [(one.identifier, one.identifier) for one in self.functions]
         self.fields["scoring_functions"].choices = choices  # type: ignore[attr-defined]
 
-    def _unfit(self, chosen: str, names: dict[str, str]) -> str:
-        """Return why the chosen dataset is not offered; one that is older than those offered joins them."""
-        if not chosen or chosen in names or "\0" in chosen:
-            return ""
-        found = Dataset.objects.shown().filter(dataset_id=chosen).first()
-        if found is None:
-            return f"There is no dataset '{chosen}'."
-        use = uses.of(found, uses.EVALUATION)
-        if use.is_fit:
-            names[chosen] = _with_rows(found)
-        return "" if use.is_fit else f"{chosen} cannot be evaluated: {use.why}. {use.way_out}".strip()
+    def _chosen(self, newest: dict[str, Dataset]) -> tuple[Dataset | None, str]:
+        """Return the chosen dataset, or why it is not offered; one that is older than those offered joins them."""
+        name = str(self["dataset_id"].value() or "")
+        if not name or "\0" in name:
+            return None, ""
+        if name not in newest:
+            found = Dataset.objects.shown().filter(dataset_id=name).first()
+            if found is None:
+                return None, f"There is no dataset '{name}'."
+            use = uses.of(found, uses.EVALUATION)
+            if not use.is_fit:
+                return None, f"{name} cannot be evaluated: {use.why}. {use.way_out}".strip()
+            newest[name] = found
+        return newest[name], ""
 
     @property
     def offered(self) -> list[Offered]:
         """The functions one may choose."""
         chosen, compares = self["scoring_functions"].value() or [], vectors.words_of(self.functions)
+        troubles = (fit.lacking(self.functions, self.dataset), fit.without_judge(self.functions))
         return [
-            Offered(one, one.identifier in chosen, compares.get(one.identifier, ""), must_bring(one))
+            Offered(
+                told=one,
+                is_chosen=one.identifier in chosen,
+                compares=compares.get(one.identifier, ""),
+                troubles=[some[one.identifier] for some in troubles if one.identifier in some],
+                must_bring=must_bring(one),
+            )
             for one in self.functions
         ]
 
@@ -89,6 +101,11 @@ class BenchmarkForm(forms.Form):
     def request(self) -> schemas.RegisterBenchmarkRequest:
         """Return what the form asks for, as the API would be asked."""
         return schemas.RegisterBenchmarkRequest(**self.cleaned_data)
+
+    @staticmethod
+    def typed(sent: QueryDict) -> dict[str, Any]:
+        """Return what the fields begin with when the form is shown again as it was filled in."""
+        return sent.dict() | {"scoring_functions": sent.getlist("scoring_functions")}
 
     @staticmethod
     def initial_of(dataset_id: str, copied: Benchmark | None) -> dict[str, Any]:

@@ -51,6 +51,10 @@ def benchmark_list(request: HttpRequest) -> HttpResponse:
 @once.only
 def benchmark_new(request: HttpRequest) -> HttpResponse:
     """Register a benchmark; ``?dataset=`` makes one of a dataset in one step, ``?copy=`` begins with another one."""
+    if request.POST.get("act") == "choose":  # a dataset: which scorers fit it is told beside them
+        form = BenchmarkForm(initial=BenchmarkForm.typed(request.POST))
+        template = "evals/_benchmark_scorers.html" if is_partial(request) else "evals/benchmark_form.html"
+        return render(request, template, {"form": form})
     copied = Benchmark.objects.filter(benchmark_id=request.GET.get("copy", "")).first()
     initial = BenchmarkForm.initial_of(request.GET.get("dataset", "")[:255], copied)
     form = BenchmarkForm(request.POST if request.method == "POST" else None, initial=initial)

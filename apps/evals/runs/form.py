@@ -17,7 +17,7 @@ from apps.evals import functions, schemas
 from apps.evals.models import Benchmark
 from apps.evals.running import candidates
 from apps.evals.runs.scorer_fields import ScorerFields
-from apps.evals.scorers import vectors
+from apps.evals.scorers import fit, vectors
 from apps.evals.scoring.catalog import BUILT_IN
 
 OFFERED = 100
@@ -106,12 +106,14 @@ class RunForm(forms.Form):
         return kept
 
     @property
-    def groups(self) -> list[tuple[schemas.ScoringFn, str, list[forms.BoundField]]]:
-        """The scoring functions, whose vectors they compare by, and the fields of their parameters."""
-        compares = vectors.words_of(one.told for one in self.scorers)
+    def groups(self) -> list[tuple[schemas.ScoringFn, str, str, list[forms.BoundField]]]:
+        """The functions, whose vectors they compare by, which columns they lack, the fields of their parameters."""
+        told = [one.told for one in self.scorers]
+        compares, lacking = vectors.words_of(told), fit.lacking(told, self.dataset)
         return [
-            (one.told, compares.get(one.told.identifier, ""), [self[name] for name in one.names])
+            (one.told, compares.get(name, ""), lacking.get(name, ""), [self[field] for field in one.names])
             for one in self.scorers
+            for name in [one.told.identifier]
         ]
 
     @property
