@@ -127,6 +127,14 @@ doc.addEventListener("click", (event) => {
   if ("reveal" in data) reveal(button);
 });
 
+// A row of a table marked data-opens is opened by a click anywhere on it, as by its first link. What can be clicked
+// itself, and text that is being chosen, is left alone.
+doc.addEventListener("click", (event) => {
+  const row = event.target.closest("[data-opens]");
+  if (!row || event.target.closest("a,button,input,label,select,summary") || !getSelection().isCollapsed) return;
+  row.querySelector("a").dispatchEvent(new MouseEvent("click", event));
+});
+
 // Typed text is not lost by leaving
 let saving = false;
 doc.addEventListener("input", (event) => { const form = event.target.closest("form[data-unsaved]"); if (form) form.dataset.unsaved = "yes"; });

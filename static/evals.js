@@ -97,10 +97,15 @@ async function press(key) {
   if (mark) { mark.checked = true; score(form); }
   else if (form) clear(form);
 }
+let hint = null;
+function tellToOpen() {
+  if (!hint?.isConnected) hint = consoleUI.toast("Open a row to score it: click it, or go to it with j and press Enter.");
+}
 doc.addEventListener("keydown", (event) => {
   const box = doc.getElementById("row"), { key } = event;
-  if (!box || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || "noKeys" in doc.body.dataset) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || "noKeys" in doc.body.dataset) return;
   if (event.target.closest("input:not([type=radio]),textarea,select,[contenteditable]") || doc.querySelector("dialog[open],:popover-open")) return;
+  if (!box) return /^[1-5]$/.test(key) && doc.querySelector("[data-can-score]") && tellToOpen();
   if (!(key in NEIGHBOURS || (box.querySelector("[data-human]") && /^([0-5]|Backspace)$/.test(key)))) return;
   event.preventDefault();
   pressed = pressed.then(() => press(key));

@@ -46,6 +46,15 @@ def test_a_tile_shows_every_sum_of_its_function(web: Client, bench: Benchmark) -
     assert re.search(r'data-ui="further">.*?0\.25.*?median', page, re.DOTALL)
 
 
+def test_the_ways_to_narrow_rows_stay_while_none_matches(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0])
+
+    page = text(web, f"/evaluations/{one.job.job_id}/?q=nowhere")
+
+    assert "No row matches" in page
+    assert 'data-ui="only-failing"' in page and 'data-ui="to-score"' in page
+
+
 def test_failures_come_first_when_asked_and_words_filter(web: Client, bench: Benchmark) -> None:
     one = made.evaluation([1.0, 0.0, "!away", 0.5])
     path = f"/evaluations/{one.job.job_id}/"
