@@ -86,7 +86,7 @@ class RunForm(forms.Form):
             return
         if not told.is_enabled:
             self.unusable.append(f"The benchmark's scorer '{name}' is switched off.")
-        scorer = ScorerFields(told, BUILT_IN[str(told.provider_resource_id)], _prefix(number))
+        scorer = ScorerFields(told, BUILT_IN[str(told.provider_resource_id)], prefix_of(number))
         self.scorers.append(scorer)
         self.fields |= scorer.fields
 
@@ -100,9 +100,9 @@ class RunForm(forms.Form):
         kept |= {name: sent.getlist(name) for name in SEVERAL}
         for number, name in enumerate(benchmark.scoring_functions):
             if name in filled_for.scoring_functions:
-                before = _prefix(filled_for.scoring_functions.index(name))
+                before = prefix_of(filled_for.scoring_functions.index(name))
                 said = {key.removeprefix(before): value for key, value in sent.items() if key.startswith(before)}
-                kept |= {f"{_prefix(number)}{key}": value for key, value in said.items()}
+                kept |= {f"{prefix_of(number)}{key}": value for key, value in said.items()}
         return kept
 
     @property
@@ -227,6 +227,6 @@ class RunForm(forms.Form):
         return {value for name in names if (value := self[name].value())}
 
 
-def _prefix(number: int) -> str:
+def prefix_of(number: int) -> str:
     """Return what the names of the fields of the benchmark's so many-th function begin with."""
     return f"p{number}_"

@@ -22,7 +22,7 @@ from apps.evals.benchmarks import schedule_form
 from apps.evals.benchmarks.schedule_form import ScheduleForm
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.running import candidates
-from apps.evals.runs import estimate, trials
+from apps.evals.runs import estimate, like, trials
 from apps.evals.runs.form import RunForm
 
 OFFERED = 200
@@ -41,8 +41,16 @@ def evaluation_new(request: HttpRequest) -> HttpResponse:
     if wanted != benchmark.benchmark_id or request.POST.get("act") in SHOWN_AGAIN:
         return _shown_again(request, benchmark, wanted)
     if request.method == "GET":
-        return _form(request, RunForm(**_about(benchmark), initial=_initial(request)), schedule_form.asked(request))
+        return _begun(request, benchmark)
     return _asked(request, RunForm(request.POST, **_about(benchmark)), schedule_form.asked(request))
+
+
+def _begun(request: HttpRequest, benchmark: Benchmark) -> HttpResponse:
+    """Show the form as it begins: with who the address names, or filled in from a run it says to be like."""
+    run = _like(request)
+    initial, gone = like.filled_in(run, benchmark) if run else (_initial(request), [])
+    form = RunForm(**_about(benchmark), initial=initial)
+    return _form(request, form, schedule_form.asked(request), like=run, gone=gone)
 
 
 def _asked(request: HttpRequest, form: RunForm, when: ScheduleForm) -> HttpResponse:
@@ -99,9 +107,18 @@ def _here(request: HttpRequest, benchmark: Benchmark) -> str:
 
 
 def _benchmark(request: HttpRequest) -> Benchmark | None:
-    """Return the benchmark the address names, else the newest one; None when there is none."""
-    name = request.GET.get("benchmark", "")
-    return lookup.benchmark_or_404(name) if name else Benchmark.objects.order_by("-id").first()
+    """Return the benchmark the address names, or its run was of; else the newest one, None when there is none."""
+    if name := request.GET.get("benchmark", ""):
+        return lookup.benchmark_or_404(name)
+    run = _like(request)
+    of_run = Benchmark.objects.filter(benchmark_id=run.benchmark_id).first() if run else None
+    return of_run or Benchmark.objects.order_by("-id").first()
+
+
+def _like(request: HttpRequest) -> Evaluation | None:
+    """Return the run ``?like=`` names by its job; None where the address names none."""
+    job_id = request.GET.get("like", "")
+    return lookup.evaluation_or_404(job_id) if job_id else None
 
 
 def _others(benchmark: Benchmark) -> list[str]:
