@@ -239,7 +239,9 @@ class EvaluatedRow(models.Model):
     """One row of an evaluation: what was asked, what was answered, how it was scored."""
 
     id = models.BigAutoField(primary_key=True)
-    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="rows", db_index=False)
+    evaluation = models.ForeignKey(  # without a constraint: the rows of a deleted one may wait to be removed
+        Evaluation, on_delete=models.CASCADE, related_name="rows", db_index=False, db_constraint=False
+    )
     position = models.IntegerField(help_text="Place in the evaluation, from 0.")
     row = models.TextField(help_text="The row as it was, as JSON.")
     generation = models.TextField(help_text="The API's generation of this row, as JSON.")

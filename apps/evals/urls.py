@@ -8,7 +8,7 @@ from apps.evals.compare import baseline_views
 from apps.evals.compare import export_views as compare_exports
 from apps.evals.compare import keep_views as compare_keeps
 from apps.evals.compare import views as compare
-from apps.evals.runs import export_views, keep_views, list_views, row_views, start_views
+from apps.evals.runs import export_views, keep_views, list_views, removal_views, row_views, start_views
 from apps.evals.runs import views as runs
 from apps.evals.scorers import change_views as scorer_changes
 from apps.evals.scorers import views as scorers
@@ -38,6 +38,7 @@ urlpatterns = [
     path(f"{RUN}cancel/", runs.evaluation_cancel, name="evaluation-cancel"),
     path(f"{RUN}baseline/", baseline_views.evaluation_baseline, name="evaluation-baseline"),
     path(f"{RUN}again/", runs.evaluation_again, name="evaluation-again"),
+    path(f"{RUN}delete/", removal_views.evaluation_delete, name="evaluation-delete"),
     path(f"{RUN}keep/", keep_views.rows_keep, name="rows-keep"),
     path(f"{RUN}export/<str:kind>/", export_views.evaluation_export, name="evaluation-export"),
     path(RUN, runs.evaluation_detail, name="evaluation-detail"),

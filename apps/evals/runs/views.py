@@ -5,7 +5,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
@@ -21,7 +21,7 @@ from apps.evals import baseline, code, costs, lookup, results
 from apps.evals.compare import address, since_baseline
 from apps.evals.evaluation import KIND
 from apps.evals.models import Benchmark, Evaluation
-from apps.evals.runs import export_views, failing, grid, low_scores, rerun, slices, tiles
+from apps.evals.runs import export_views, failing, grid, low_scores, removal_views, rerun, slices, tiles
 from apps.evals.runs.row_filter import Filter
 from apps.jobs import runner
 from apps.jobs.live import must_poll
@@ -37,7 +37,7 @@ def evaluation_detail(request: HttpRequest, job_id: str) -> HttpResponse:
     """Show an evaluation and a page of its rows."""
     evaluation = lookup.evaluation(job_id)
     if evaluation is None:
-        return _not_yet(job_id)
+        return _not_yet(request, job_id)
     template = "evals/_evaluation.html" if is_partial(request) else "evals/evaluation_detail.html"
     return render(request, template, detail(request, evaluation))
 
@@ -147,8 +147,8 @@ def evaluation_again(request: HttpRequest, job_id: str) -> HttpResponse:
     return redirect("evals:evaluation-detail", made.job.job_id)
 
 
-def _not_yet(job_id: str) -> HttpResponse:
+def _not_yet(request: HttpRequest, job_id: str) -> HttpResponse:
     """Lead to the job of an evaluation that has not begun: its rows come when a worker takes it."""
     if Job.objects.filter(job_id=job_id, kind=KIND).exists():
         return redirect("jobs:job-detail", job_id)
-    raise Http404(f"Evaluation '{job_id}' not found")
+    return removal_views.gone(request, job_id)
