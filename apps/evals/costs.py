@@ -66,6 +66,13 @@ def of_row(run: Evaluation, row: EvaluatedRow) -> Spent:
     return _spent(run.prices, tokens, 0, from_json(row.judged or "{}"))
 
 
+def who_scored(run: Evaluation, judged: Tally) -> str:
+    """Return in words whose tokens a tally tells: those of judges, of the model that made vectors, or both."""
+    embedding = {one.get("embedding_model") for one in run.scoring.values()}
+    kinds = {"judges": judged.keys() - embedding, "embedding model": judged.keys() & embedding}
+    return " and ".join(kind for kind, models in kinds.items() if models)
+
+
 def _spent(at: Json, tokens: tuple[int | None, int | None], uncounted: int, judged: Tally) -> Spent:
     table = {name: prices.read(one) for name, one in at.get("judges", {}).items()}
     mine = prices.read(at.get("candidate"))

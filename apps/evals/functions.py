@@ -140,8 +140,9 @@ def _resolved(name: str, given: Params | None, where: str) -> Resolved:
     if row is not None and not row.enabled:
         raise Conflict(f"Scoring function '{name}' is switched off. Switch it on on its page, or leave it out.")
     params = merged(scorer, [row.params if row is not None else None, given], where)
-    if not scorer.asks_a_model:
-        return Resolved(function=scorer.identifier, params=params)
+    embedding_model = _embedding_model() if scorer.without_vectors else None
+    if not scorer.asks_judge(has_vectors=embedding_model is not None):
+        return Resolved(function=scorer.identifier, params=params, embedding_model=embedding_model)
     if isinstance(params, schemas.LLMAsJudgeScoringFnParams):
         if scorer.needs_template and not params.prompt_template:
             raise BadRequest(f"{where}: '{scorer.identifier}' needs a prompt_template")
@@ -150,7 +151,6 @@ def _resolved(name: str, given: Params | None, where: str) -> Resolved:
         params = schemas.LLMAsJudgeScoringFnParams(
             judge_model=_default_judge(name), aggregation_functions=params.aggregation_functions
         )
-    embedding_model = _embedding_model() if scorer.without_vectors else None
     return Resolved(function=scorer.identifier, params=params, embedding_model=embedding_model)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.evals import functions
+from apps.evals import costs, functions
 from apps.evals.models import Benchmark
 from apps.evals.schemas import LLMAsJudgeScoringFnParams
-from apps.evals.scorers import vectors
+from apps.evals.scorers import fit, vectors
 from apps.evals.scoring.catalog import BUILT_IN
 from apps.inference.models import Model
 from tests import build
@@ -31,6 +31,14 @@ PAGES = (
 
 
 COMPARING = [name for name, one in BUILT_IN.items() if one.without_vectors]
+
+
+def embedder() -> None:
+    """Give the server a model that makes vectors."""
+    model = Model.objects.first()
+    row = model.provider if model else build.provider()
+    Model.objects.create(identifier="near/texts", provider=row, provider_resource_id="t", model_type="embedding")
+    build.forget()
 
 
 async def asked_for_vectors(name: str) -> bool:
@@ -63,12 +71,60 @@ async def test_a_function_that_does_not_say_so_is_given_no_vectors(monkeypatch: 
 
 
 def test_a_run_keeps_the_model_of_vectors_for_those_that_compare_by_them(bench: Benchmark, model: str) -> None:
-    row = Model.objects.get().provider
-    Model.objects.create(identifier="near/texts", provider=row, provider_resource_id="t", model_type="embedding")
+    embedder()
 
     found = functions.resolved([SIMILARITY, "braintrust::factuality"], {})
 
     assert [one.embedding_model for one in found.values()] == ["near/texts", None]
+    assert [getattr(one.params, "judge_model", None) for one in found.values()] == [None, model]
+
+
+def test_what_vectors_suffice_for_is_not_told_as_a_judges(web: Client, alike: Benchmark, model: str) -> None:
+    forms = [f"/scorers/{SIMILARITY}/", "/evaluations/new/?benchmark=alike"]
+    assert all("judge_model" in text(web, path) for path in forms)  # without vectors, a judge's eye
+    embedder()
+
+    pages = [text(web, path) for path in forms]
+    assert not any("judge_model" in page for page in pages)
+    assert "It compares by vectors" in pages[0] and "asks a judge" not in pages[0]
+    told = " ".join(web.post("/evaluations/estimate/?benchmark=alike", {"models": [model]}).content.decode().split())
+    assert "about 8 of the embedding model." in told and "judges" not in told
+    made.benchmark("both", "qa", SIMILARITY, "braintrust::answer-correctness")
+    told = " ".join(web.post("/evaluations/estimate/?benchmark=both", {"models": [model]}).content.decode().split())
+    assert "about 8 of judges and 16 of the embedding model." in told
+
+
+def test_tokens_of_vectors_are_told_as_those_of_the_embedding_model(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([0.5, 0.75], functions=[SIMILARITY])
+    took = {"near/texts": {"calls": 1, "input_tokens": 7, "output_tokens": 0, "uncounted": 0}}
+    one.scoring[SIMILARITY]["embedding_model"] = "near/texts"
+    one.judged = took
+    one.save(update_fields=["scoring", "judged"])
+    one.rows.update(judged=json.dumps(took))
+
+    page = text(web, f"/evaluations/{one.job.job_id}/rows/1/")
+
+    tile = " ".join(page.split('data-ui="judge-tokens">')[1].split("</small>")[0].split())
+    assert tile == "embedding model 7 in"
+    assert "<dt>Embedding model</dt>" in page and "<dt>Judges</dt>" not in page
+    judge = {"some/judge": took["near/texts"] | {"output_tokens": 3}}
+    assert costs.who_scored(one, took | judge) == "judges and embedding model"
+
+
+def test_where_vectors_suffice_nobody_has_to_be_there_to_judge(db: None) -> None:
+    embedder()
+
+    found = functions.resolved([SIMILARITY], {})
+
+    assert found[SIMILARITY].embedding_model == "near/texts"
+    assert not fit.without_judge([functions.built_in(BUILT_IN[SIMILARITY])])
+
+
+def test_the_judge_to_be_taken_is_named(web: Client, model: str) -> None:
+    made.dataset()
+    made.benchmark("facts", "qa", "braintrust::factuality")
+
+    assert f"The one this server offers first: {model}</option>" in text(web, "/evaluations/new/?benchmark=facts")
 
 
 @pytest.fixture
@@ -78,10 +134,7 @@ def alike(bench: Benchmark, model: str) -> Benchmark:
 
 
 def test_the_model_is_named_where_the_function_is_chosen_and_shown(web: Client, alike: Benchmark, model: str) -> None:
-    Model.objects.create(
-        identifier="near/texts", provider=Model.objects.get().provider, provider_resource_id="t", model_type="embedding"
-    )
-    build.forget()
+    embedder()
 
     for path in PAGES:
         assert "Compares by the vectors of near/texts." in text(web, path), path

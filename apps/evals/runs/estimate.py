@@ -13,8 +13,9 @@ from apps.inference.prices import Cost
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Runs, rows of each, calls of candidates and of judges; seconds and cost are None where nothing tells them.
+    """Runs, rows of each, and calls: of candidates, of judges, of the model that makes vectors.
 
+    Seconds and cost are None where nothing tells them.
     Nothing is counted for a form that is refused: its errors say why.
     """
 
@@ -22,23 +23,31 @@ class Estimate:
     rows: int
     calls: int
     judged: int
+    embedded: int
     has_agents: bool
     seconds: float | None = None
     cost: Cost | None = None
     is_refused: bool = False
+
+    @property
+    def scoring(self) -> str:
+        """The calls that scoring makes, in words; empty for none."""
+        kinds = ((self.judged, "judges"), (self.embedded, "the embedding model"))
+        return " and ".join(f"{count:,} of {who}" for count, who in kinds if count)
 
 
 def of(form: RunForm) -> Estimate:
     """Return the estimate of the form as it stands, whole or not; two queries at most beyond its check."""
     chosen, rows, times = form.chosen, form.rows, form.repetitions
     if _is_refused(form):
-        return Estimate(0, rows, 0, 0, False, is_refused=True)
+        return Estimate(0, rows, 0, 0, 0, False, is_refused=True)
     runs = len(chosen) * times
     told = Estimate(
         runs=runs,
         rows=rows,
         calls=runs * rows,
-        judged=runs * rows * sum(one.scorer.asks_a_model for one in form.scorers),
+        judged=runs * rows * sum(one.asks_judge for one in form.scorers),
+        embedded=runs * rows * sum(bool(one.scorer.without_vectors) for one in form.scorers if one.has_vectors),
         has_agents=any(one.type == "agent" for one in chosen),
     )
     names = [candidates.name_of(one) for one in chosen]

@@ -76,6 +76,8 @@ class RunForm(forms.Form):
             self.unusable.append(f"The benchmark's dataset '{benchmark.dataset_id}' does not exist.")
         self.scorers: list[ScorerFields] = []
         found = functions.known(benchmark.scoring_functions)
+        behind = [BUILT_IN[str(one.provider_resource_id)] for one in found.values()]
+        self.has_vectors = vectors.model_for(behind) is not None
         for number, name in enumerate(benchmark.scoring_functions):
             self._ask(number, name, found.get(name))
 
@@ -86,7 +88,7 @@ class RunForm(forms.Form):
             return
         if not told.is_enabled:
             self.unusable.append(f"The benchmark's scorer '{name}' is switched off.")
-        scorer = ScorerFields(told, BUILT_IN[str(told.provider_resource_id)], prefix_of(number))
+        scorer = ScorerFields(told, BUILT_IN[str(told.provider_resource_id)], prefix_of(number), self.has_vectors)
         self.scorers.append(scorer)
         self.fields |= scorer.fields
 

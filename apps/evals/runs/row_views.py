@@ -54,6 +54,7 @@ def _row_context(request: HttpRequest, evaluation: Evaluation, row: EvaluatedRow
         "job": evaluation.job,
         "row": row,
         "row_spent": costs.of_row(evaluation, row),
+        "who_scored_row": costs.who_scored(evaluation, from_json(row.judged or "{}")),
         "number": row.position + 1,
         "row_tab": "json" if request.GET.get("tab") == "json" else "row",
         "talk": grid.talk(value),

@@ -19,6 +19,12 @@ class ScorerFields:
     told: schemas.ScoringFn
     scorer: Scorer
     prefix: str
+    has_vectors: bool  # whether a model makes those it may compare by
+
+    @property
+    def asks_judge(self) -> bool:
+        """Whether a model that chats judges."""
+        return self.scorer.asks_judge(self.has_vectors)
 
     @property
     def names(self) -> list[str]:
@@ -35,7 +41,7 @@ class ScorerFields:
 
     @property
     def _parameters(self) -> tuple[str, ...]:
-        if self.scorer.asks_a_model:  # a rubric has prompts of its own: all that one may choose is who judges
+        if self.asks_judge:  # a rubric has prompts of its own: all that one may choose is who judges
             has_prompt = self._is_bare or isinstance(
                 self.told.params or self.scorer.params, schemas.LLMAsJudgeScoringFnParams
             )

@@ -68,6 +68,7 @@ def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None
         "numbers": " ".join(numbers),
         "poll": must_poll(job),
         "spent": costs.of(evaluation),
+        "who_scored": costs.who_scored(evaluation, evaluation.judged),
         "page": grid.page_of(evaluation, query),
         "here": query.urlencode(),
         "retried_as": job.retries.order_by("-pk").first(),

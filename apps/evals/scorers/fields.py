@@ -9,6 +9,8 @@ from apps.core.widgets import LongText
 from apps.evals import schemas
 from apps.evals.scoring.catalog import BUILT_IN
 from apps.evals.scoring.templates import PLACES, places_in
+from apps.inference import chat
+from apps.inference.models import Model
 
 TEXT = {"class": "mono", "spellcheck": "false"}
 MOST_SHOWN = 8  # expressions; of more a form says how many the function has of its own
@@ -39,13 +41,19 @@ def judge_field(params: Any, *, is_needed: bool, must_be_here: bool = False) -> 
     choices = [(name, name) for name in names]
     is_away = must_be_here and bool(own) and own not in names
     if not is_away and (own or not is_needed):
-        choices.insert(0, ("", f"Its own ({own})" if own else "The one this server offers first"))
+        choices.insert(0, ("", f"Its own ({own})" if own else _first()))
     usual = own if own in names else next(iter(names), "") if own or is_needed else ""
     away = f"Its own, {own}, is not on this server." if is_away else ""
     return forms.ChoiceField(
         label="Judge", required=is_away or (is_needed and not own), choices=choices, initial=usual,
         help_text=away if names else "There is no chat model yet: add a provider first.",
     )  # fmt: skip
+
+
+def _first() -> str:
+    """Return the words for the model that judges when nobody has chosen one."""
+    model = chat.best_of(Model.objects.offered())
+    return "The one this server offers first" + (f": {model}" if model is not None else "")
 
 
 def template_field(initial: str) -> forms.CharField:

@@ -25,7 +25,9 @@ class Judges:
     """The chat models there are, and who of them judges for a function; one query."""
 
     def __init__(self) -> None:
-        self._models = list(Model.objects.offered().filter(model_type="llm"))
+        offered = list(Model.objects.offered())
+        self._has_vectors = any(one.model_type == "embedding" for one in offered)
+        self._models = [one for one in offered if one.model_type == "llm"]
         self._by_id = {one.identifier: one for one in self._models}
         self._named = Counter(one.provider_resource_id for one in self._models)
 
@@ -33,8 +35,8 @@ class Judges:
         """Return a state and the reason when a function's judge cannot be asked, else two empty texts."""
         scorer = BUILT_IN[str(told.provider_resource_id)]
         wanted = getattr(told.params, "judge_model", "")
-        if not scorer.asks_a_model or (scorer.needs_template and not wanted):
-            return "", ""  # each run brings its judge
+        if not scorer.asks_judge(self._has_vectors) or (scorer.needs_template and not wanted):
+            return "", ""  # nobody judges, or each run brings its judge
         model = self._find(wanted) if wanted else chat.best_of(self._models)
         if model is None:
             return "no judge", f"There is no chat model '{wanted}'." if wanted else "There is no chat model."

@@ -7,6 +7,7 @@ from pydantic_core import from_json
 
 from apps.core.widgets import LongText
 from apps.evals import schemas
+from apps.evals.scorers import vectors
 from apps.evals.scorers.columns import AS_JSON, JSON_TEXT, LABELS, LONG, OPTIONAL, columns_of, samples_of
 from apps.evals.scorers.fields import (
     PROMPT,
@@ -31,7 +32,7 @@ class TryForm(forms.Form):
         self.told, self.scorer = told, scorer
         for name, sample in samples_of(scorer, told.params).items():
             self.fields[name] = self._column(name, sample)
-        if scorer.asks_a_model:
+        if scorer.asks_judge(vectors.model_for([scorer]) is not None):
             self.fields["judge_model"] = judge_field(told.params, is_needed=scorer.needs_template)
         if must_bring(told):
             self.fields["prompt_template"] = template_field(PROMPT)

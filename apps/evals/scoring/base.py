@@ -69,6 +69,7 @@ class Scorer:
     most_expressions: int | None = None
     needs_template: bool = False
     without_vectors: str = ""  # what it does where no model makes vectors; only who says so is given any
+    vectors_suffice: bool = False  # and where one does, it asks no judge
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -90,9 +91,15 @@ class Scorer:
         """Whether a score costs a call of a model."""
         return "llm_as_judge" in self.takes
 
+    def asks_judge(self, has_vectors: bool) -> bool:
+        """Return whether it asks a model that chats, where a model makes vectors or none does."""
+        return self.asks_a_model and not (has_vectors and self.vectors_suffice)
+
     @property
     def how(self) -> str:
         """How it comes to a score, in words."""
+        if self.vectors_suffice:
+            return "compares by vectors"
         return KIND_WORDS["llm_as_judge" if self.asks_a_model else self.takes[0]]
 
     @property

@@ -146,9 +146,7 @@ async def _relevancy(task: Task) -> Verdict:
     return math.fsum(cosine(query, vector) for vector in vectors) / len(vectors), told
 
 
-def _scorer(
-    name: str, description: str, judge: Callable[[Task], Any], *needs: str, without_vectors: str = ""
-) -> Scorer:
+def _scorer(name: str, description: str, judge: Callable[[Task], Any], *needs: str, **vectors: Any) -> Scorer:
     async def run(task: Task) -> Json:
         score, metadata = await judge(task)
         why = {} if score is not None else {"error": NOTHING_FOUND}
@@ -156,7 +154,7 @@ def _scorer(
 
     params = BasicScoringFnParams(aggregation_functions=["average"])
     identifier, kinds = f"braintrust::{name}", ("llm_as_judge",)
-    return Scorer(identifier, description, run, params, needs, kinds=kinds, without_vectors=without_vectors)
+    return Scorer(identifier, description, run, params, needs, kinds=kinds, **vectors)
 
 
 ASKED, EXPECTED, GENERATED, CONTEXT = "input_query", "expected_answer", "generated_answer", "context"
@@ -175,7 +173,7 @@ RUBRICS = (
     ),
     _scorer(
         "answer-similarity", "How alike answer and expected answer are.",
-        _likeness, EXPECTED, GENERATED, without_vectors="its judge says how alike they are",
+        _likeness, EXPECTED, GENERATED, without_vectors="its judge says how alike they are", vectors_suffice=True,
     ),
     _scorer(
         "faithfulness", "The share of the answer's statements that the context supports.",
