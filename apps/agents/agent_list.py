@@ -12,6 +12,7 @@ from apps.agents import known, models
 from apps.core.spec import did_you_mean
 
 WORDS = ("model", "tool", "shield")
+LONGEST = 200  # characters of a filter
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Filter:
 
 def matching(text: str) -> Filter:
     """Return the agents a filter text describes; a name nobody knows is told and left out."""
-    words = _split(text)
+    words = _split(text[:LONGEST])
     rows, objections = models.Agent.objects.all(), []
     for word in words:
         name, colon, value = word.partition(":")

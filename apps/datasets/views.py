@@ -5,6 +5,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -32,10 +33,10 @@ SHOWN_ADDITIONS = 3
 def dataset_list(request: HttpRequest) -> HttpResponse:
     """Show the datasets a filter leaves, newest first."""
     number = async_to_sync(topics.head)(live.LIST)
-    words = request.GET.get("q", "").strip()
+    words = request.GET.get("q", "").strip()[:200]
     found = Dataset.objects.shown().defer("gaps")
     for word in words.split():
-        found = found.filter(dataset_id__icontains=word) | found.filter(purpose__icontains=word)
+        found = found.filter(Q(dataset_id__icontains=word) | Q(purpose__icontains=word))
     use = request.GET.get("use", "")
     if use in uses.PURPOSES:
         found = uses.fit_for(found, use)

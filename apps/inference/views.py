@@ -35,7 +35,7 @@ SHOWN_NUMBERS = 8
 def model_list(request: HttpRequest) -> HttpResponse:
     """Show the models, those that a filter leaves, and the weights that can be fetched."""
     number = async_to_sync(live.head)(TOPIC)
-    words, pulls = request.GET.get("q", "").strip(), pulling.at_work()
+    words, pulls = request.GET.get("q", "").strip()[:200], pulling.at_work()
     rows = Model.objects.select_related("provider")
     for word in words.split():
         rows = rows.filter(Q(identifier__icontains=word) | Q(model_type__in=_kinds(word)))

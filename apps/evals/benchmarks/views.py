@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -34,7 +35,7 @@ def benchmark_list(request: HttpRequest) -> HttpResponse:
     words = request.GET.get("q", "").strip()[:200]
     found = Benchmark.objects.all()
     for word in words.split():
-        found = found.filter(benchmark_id__icontains=word) | found.filter(dataset_id__icontains=word)
+        found = found.filter(Q(benchmark_id__icontains=word) | Q(dataset_id__icontains=word))
     page = page_of(found, request.GET)
     names = [one.benchmark_id for one in page]
     newest, counts = standings.newest_of(page), standings.counts_of(names)
