@@ -1,11 +1,20 @@
 """Pages of this app; ids of datasets hold slashes, so what follows an id comes before the id alone."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
+from apps.core.addresses import IdConverter
 from apps.datasets import export_views, file_views, row_views, views
 
+
+class DatasetId(IdConverter):
+    """The id of a dataset."""
+
+    words = ("new", "files", "exports", "rows", "add", "schema", "delete", "export")
+
+
+register_converter(DatasetId, "dataset")
 app_name = "datasets"
-ONE = "datasets/<path:dataset_id>/"
+ONE = "datasets/<dataset:dataset_id>/"
 urlpatterns = [
     path("datasets/", views.dataset_list, name="dataset-list"),
     path("datasets/new/", views.dataset_new, name="dataset-new"),

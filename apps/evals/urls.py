@@ -1,7 +1,8 @@
 """Pages of this app; ids of benchmarks may hold slashes, so what follows an id comes before the id alone."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
+from apps.core.addresses import IdConverter
 from apps.evals.benchmarks import schedule_views as schedules
 from apps.evals.benchmarks import views as benchmarks
 from apps.evals.compare import baseline_views
@@ -13,11 +14,26 @@ from apps.evals.runs import views as runs
 from apps.evals.scorers import change_views as scorer_changes
 from apps.evals.scorers import views as scorers
 
+
+class BenchmarkId(IdConverter):
+    """The id of a benchmark."""
+
+    words = ("new", "delete")
+
+
+class ScorerId(IdConverter):
+    """The id of a scoring function."""
+
+    words = ("new", "edit", "switch", "delete", "try")
+
+
+register_converter(BenchmarkId, "benchmark")
+register_converter(ScorerId, "scorer")
 app_name = "evals"
-BENCHMARK = "benchmarks/<path:benchmark_id>/"
+BENCHMARK = "benchmarks/<benchmark:benchmark_id>/"
 SCHEDULE = "evaluations/schedules/<int:number>/"
 RUN = "evaluations/<str:job_id>/"
-SCORER = "scorers/<path:scoring_fn_id>/"
+SCORER = "scorers/<scorer:scoring_fn_id>/"
 urlpatterns = [
     path("benchmarks/", benchmarks.benchmark_list, name="benchmark-list"),
     path("benchmarks/new/", benchmarks.benchmark_new, name="benchmark-new"),

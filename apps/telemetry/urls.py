@@ -1,12 +1,21 @@
 """Pages of this app; what has a name of its own comes before the id of a trace."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
+from apps.core.addresses import IdConverter
 from apps.telemetry.metrics import views as metric_views
 from apps.telemetry.traces import export as trace_export
 from apps.telemetry.traces import keep_views, list_views
 from apps.telemetry.traces import views as trace_views
 
+
+class MetricName(IdConverter):
+    """The name of a metric, which may hold slashes."""
+
+    words = ("panels", "series", "points.csv")
+
+
+register_converter(MetricName, "metric")
 app_name = "telemetry"
 urlpatterns = [
     path("traces/", list_views.trace_list_page, name="trace-list"),
@@ -27,8 +36,7 @@ urlpatterns = [
     path("metrics/", metric_views.metric_list, name="metric-list"),
     path("metrics/panels/", metric_views.metric_panels, name="metric-panels"),
     path("metrics/panels/<str:panel>.csv", metric_views.metric_panel_file, name="metric-panel-file"),
-    # The name of a metric may hold slashes.
-    path("metrics/<path:name>/series/", metric_views.metric_series, name="metric-series"),
-    path("metrics/<path:name>/points.csv", metric_views.metric_file, name="metric-file"),
-    path("metrics/<path:name>/", metric_views.metric_detail, name="metric-detail"),
+    path("metrics/<metric:name>/series/", metric_views.metric_series, name="metric-series"),
+    path("metrics/<metric:name>/points.csv", metric_views.metric_file, name="metric-file"),
+    path("metrics/<metric:name>/", metric_views.metric_detail, name="metric-detail"),
 ]

@@ -192,6 +192,19 @@ def test_the_list_of_evaluations_is_filtered_and_paged(web: Client, bench: Bench
     assert "No evaluation matches" in text(web, "/evaluations/?benchmark=other")
 
 
+def test_a_benchmark_named_like_the_deleting_of_another_is_shown_and_deleted_alone(web: Client) -> None:
+    for name in ("x", "x/delete", "new"):
+        made.benchmark(name)
+
+    listed = re.findall(r'href="(/benchmarks/[^"]+)" title', text(web, "/benchmarks/"))
+    assert listed == ["/benchmarks/~new/", "/benchmarks/x/~delete/", "/benchmarks/x/"]
+    assert 'benchmark-name">x/delete</h1>' in text(web, listed[1])
+    web.post("/benchmarks/x/delete/")
+    web.post(f"{listed[0]}delete/")
+    assert [one.benchmark_id for one in Benchmark.objects.all()] == ["x/delete"]
+    assert "deleted" in text(web, "/benchmarks/~new/", 404)
+
+
 @pytest.mark.parametrize("name", ["benchmark", "scoringfunction", "evaluation", "evaluatedrow"])
 def test_the_admin_shows_and_does_not_change(client: Client, bench: Benchmark, admin: Any, name: str) -> None:
     made.evaluation([1.0])
