@@ -5,11 +5,9 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from apps.agents.models import Agent, Pending, Session, Status, Step, Turn
+from apps.core.in_console import in_console
 
 
 class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -37,50 +35,36 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return found, counts, set(), protected
 
 
-def _link(words: str, name: str, *args: str, after: str = "") -> SafeString:
-    return format_html('<a href="{}{}">{}</a>', reverse(name, args=args), after, words)
-
-
 @admin.register(Agent)
 class AgentAdmin(RecordAdmin):
     """Configured agents; the API has no update."""
 
-    list_display = ("__str__", "model", "created_at", "created_by", "in_console")
+    list_display = ("__str__", "model", "created_at", "created_by", in_console)
     search_fields = ("name", "model", "=agent_id")
     list_filter = ("created_at",)
     list_select_related = ("created_by",)
-    readonly_fields = ("agent_id", "created_at", "in_console")
+    readonly_fields = ("agent_id", "created_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """An agent goes with its sessions, unless one of them is answering."""
         running = isinstance(obj, Agent) and Turn.objects.filter(session__agent=obj, status=Status.RUNNING).exists()
         return not running and admin.ModelAdmin.has_delete_permission(self, request, obj)
 
-    @admin.display(description="console")
-    def in_console(self, agent: Agent) -> SafeString:
-        """A link to the agent's page."""
-        return _link("Open", "agents:agent-detail", agent.agent_id)
-
 
 @admin.register(Session)
 class SessionAdmin(RecordAdmin):
     """Conversations."""
 
-    list_display = ("__str__", "agent", "started_at", "last_used_at", "created_by", "in_console")
+    list_display = ("__str__", "agent", "started_at", "last_used_at", "created_by", in_console)
     search_fields = ("session_name", "=session_id", "agent__name")
     list_filter = ("started_at",)
     list_select_related = ("agent", "created_by")
-    readonly_fields = ("session_id", "started_at", "last_used_at", "in_console")
+    readonly_fields = ("session_id", "started_at", "last_used_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A session goes with its turns, unless it is answering."""
         running = isinstance(obj, Session) and obj.turns.filter(status=Status.RUNNING).exists()
         return not running and admin.ModelAdmin.has_delete_permission(self, request, obj)
-
-    @admin.display(description="console")
-    def in_console(self, session: Session) -> SafeString:
-        """A link to the chat."""
-        return _link("Open", "agents:session-detail", session.agent.agent_id, session.session_id)
 
 
 class StepInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -102,34 +86,26 @@ class StepInline(admin.TabularInline):  # type: ignore[type-arg]
 class TurnAdmin(RecordAdmin):
     """Questions and what was done to answer them."""
 
-    list_display = ("__str__", "status", "session", "started_at", "input_tokens", "output_tokens", "in_console")
+    list_display = ("__str__", "status", "session", "started_at", "input_tokens", "output_tokens", in_console)
     search_fields = ("=turn_id", "=trace_id", "error", "session__session_name")
     list_filter = ("status", "started_at")
     list_select_related = ("session__agent",)
-    readonly_fields = ("turn_id", "started_at", "in_console")
+    readonly_fields = ("turn_id", "started_at")
     inlines: ClassVar = [StepInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Turn]:
         """Leave the documents' text out of lists."""
         return super().get_queryset(request).defer("documents", "documents_content", "output_message")
 
-    @admin.display(description="console")
-    def in_console(self, turn: Turn) -> SafeString:
-        """A link to the turn in its chat."""
-        session = turn.session
-        return _link(
-            "Open", "agents:session-detail", session.agent.agent_id, session.session_id, after=f"#turn-{turn.turn_id}"
-        )
-
 
 @admin.register(Step)
 class StepAdmin(RecordAdmin):
     """Steps as the API tells them."""
 
-    list_display = ("__str__", "step_type", "turn", "started_at", "duration")
+    list_display = ("__str__", "step_type", "turn", "started_at", "duration", in_console)
     search_fields = ("=step_id", "=turn__turn_id")
     list_filter = ("step_type", "started_at")
-    list_select_related = ("turn",)
+    list_select_related = ("turn__session__agent",)
     readonly_fields = ("step_id",)
 
 
@@ -137,12 +113,7 @@ class StepAdmin(RecordAdmin):
 class PendingAdmin(RecordAdmin):
     """Calls that wait for a person."""
 
-    list_display = ("tool_name", "call_id", "turn", "asked_at", "taken_by", "in_console")
+    list_display = ("tool_name", "call_id", "turn", "asked_at", "taken_by", in_console)
     search_fields = ("tool_name", "=call_id", "=turn__turn_id")
     list_filter = ("asked_at", "tool_name")
     list_select_related = ("turn", "taken_by")
-
-    @admin.display(description="console")
-    def in_console(self, call: Pending) -> SafeString:
-        """A link to the inbox."""
-        return _link("Answer", "agents:waiting", after=f"?turn={call.turn.turn_id}")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.timezone import now
 
 from apps.accounts import audit
@@ -48,6 +49,10 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"Agent {self.agent_id[:8]}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("agents:agent-detail", args=[self.agent_id])
 
     @classmethod
     def make(cls, config: schemas.AgentConfig, created_by_id: int | None = None) -> "Agent":
@@ -91,6 +96,10 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return self.session_name or f"Session {self.session_id[:8]}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its chat."""
+        return reverse("agents:session-detail", args=[self.agent.agent_id, self.session_id])
 
     @property
     def topic(self) -> str:
@@ -183,6 +192,10 @@ class Turn(models.Model):
     def __str__(self) -> str:
         return f"Turn {self.turn_id[:8]}"
 
+    def get_absolute_url(self) -> str:
+        """Return where it stands in its chat."""
+        return f"{self.session.get_absolute_url()}#turn-{self.turn_id}"
+
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen to it."""
@@ -225,6 +238,10 @@ class Step(models.Model):
     def __str__(self) -> str:
         return f"{self.step_type} {self.step_id[:8]}"
 
+    def get_absolute_url(self) -> str:
+        """Return where its turn stands in the chat."""
+        return self.turn.get_absolute_url()
+
     @property
     def duration(self) -> timedelta:
         """How long it took."""
@@ -248,6 +265,10 @@ class Pending(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tool_name} ({self.call_id})"
+
+    def get_absolute_url(self) -> str:
+        """Return where it is answered."""
+        return f"{reverse('agents:waiting')}?turn={self.turn.turn_id}"
 
 
 def delete_agent(agent: Agent, by: Principal) -> None:

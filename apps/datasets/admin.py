@@ -5,10 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 
 from apps.accounts.auth import principal_of
+from apps.core.in_console import in_console
 from apps.core.uncounted import Uncounted
 from apps.datasets import registry
 from apps.datasets.models import Addition, Dataset, Row, State
@@ -20,7 +19,7 @@ SHOWN = 120
 class DatasetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Shows datasets; rows are added and changed on their pages, where they are checked."""
 
-    list_display = ["dataset_id", "purpose", "state", "row_count", "updated_at", "console"]
+    list_display = ["dataset_id", "purpose", "state", "row_count", "updated_at", in_console]
     list_filter = ["purpose", "state"]
     search_fields = ["dataset_id"]
     show_full_result_count = False
@@ -50,17 +49,12 @@ class DatasetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for one in queryset:
             self.delete_model(request, one)
 
-    @admin.display(description="console")
-    def console(self, row: Dataset) -> str:
-        """Return a link to the dataset's page."""
-        return format_html('<a href="{}">Open</a>', reverse("datasets:dataset-detail", args=[row.dataset_id]))
-
 
 @admin.register(Row)
 class RowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Shows rows, read-only; they are changed on their page, where the dataset's numbers follow."""
 
-    list_display = ["dataset", "position", "short", "console"]
+    list_display = ["dataset", "position", "short", in_console]
     list_select_related = ["dataset"]
     list_per_page = 50
     paginator = Uncounted
@@ -84,12 +78,6 @@ class RowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def short(self, row: Row) -> str:
         """Return the beginning of the row."""
         return row.content[:SHOWN]
-
-    @admin.display(description="console")
-    def console(self, row: Row) -> str:
-        """Return a link to the row's page."""
-        place = reverse("datasets:row-detail", args=[row.dataset.dataset_id, row.position + 1])
-        return format_html('<a href="{}">Open</a>', place)
 
 
 @admin.register(Addition)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.timezone import now
 
 from apps.core.errors import BadRequest, NotFound
@@ -76,6 +77,10 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.dataset_id
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("datasets:dataset-detail", args=[self.dataset_id])
 
     @property
     def topic(self) -> str:
@@ -149,6 +154,10 @@ class Row(models.Model):
 
     def __str__(self) -> str:
         return f"Row at {self.position}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("datasets:row-detail", args=[self.dataset.dataset_id, self.position + 1])
 
 
 class Addition(models.Model):

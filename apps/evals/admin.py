@@ -4,9 +4,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 
+from apps.core.in_console import in_console
 from apps.core.uncounted import Uncounted
 from apps.evals.models import Benchmark, EvaluatedRow, Evaluation, HumanScore, Schedule, ScoringFunction
 
@@ -33,43 +32,29 @@ class Shown(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-def _link(place: str) -> str:
-    return format_html('<a href="{}">Open</a>', place)
-
-
 @admin.register(Benchmark)
 class BenchmarkAdmin(Shown):
     """Shows benchmarks."""
 
-    list_display = ("benchmark_id", "dataset_id", "created_at", "created_by", "console")
+    list_display = ("benchmark_id", "dataset_id", "created_at", "created_by", in_console)
     list_select_related = ("created_by",)
     search_fields = ("benchmark_id", "dataset_id")
-
-    @admin.display(description="console")
-    def console(self, row: Benchmark) -> str:
-        """Return a link to the benchmark's page."""
-        return _link(reverse("evals:benchmark-detail", args=[row.benchmark_id]))
 
 
 @admin.register(Schedule)
 class ScheduleAdmin(Shown):
     """Shows schedules."""
 
-    list_display = ("id", "benchmark", "every", "next_at", "is_paused", "outcome", "created_by", "console")
+    list_display = ("id", "benchmark", "every", "next_at", "is_paused", "outcome", "created_by", in_console)
     list_select_related = ("benchmark", "created_by")
     search_fields = ("benchmark__benchmark_id",)
-
-    @admin.display(description="console")
-    def console(self, row: Schedule) -> str:
-        """Return a link to the page of its benchmark."""
-        return _link(reverse("evals:benchmark-detail", args=[row.benchmark.benchmark_id]) + "#schedules")
 
 
 @admin.register(ScoringFunction)
 class ScoringFunctionAdmin(Shown):
     """Shows the scoring functions somebody registered; built-in ones are code."""
 
-    list_display = ("scoring_fn_id", "provider_scoring_fn_id", "created_at", "created_by")
+    list_display = ("scoring_fn_id", "provider_scoring_fn_id", "created_at", "created_by", in_console)
     list_select_related = ("created_by",)
     search_fields = ("scoring_fn_id",)
 
@@ -78,7 +63,7 @@ class ScoringFunctionAdmin(Shown):
 class EvaluationAdmin(Shown):
     """Shows evaluations."""
 
-    list_display = ("id", "candidate", "benchmark_id", "state", "row_count", "failed_count", "created_at", "console")
+    list_display = ("id", "candidate", "benchmark_id", "state", "row_count", "failed_count", "created_at", in_console)
     list_select_related = ("job",)
     search_fields = ("benchmark_id__startswith", "candidate__startswith", "job__job_id__exact")
     raw_id_fields = ("job",)
@@ -88,17 +73,12 @@ class EvaluationAdmin(Shown):
         """Return where its job is."""
         return row.job.get_status_display()
 
-    @admin.display(description="console")
-    def console(self, row: Evaluation) -> str:
-        """Return a link to the evaluation's page."""
-        return _link(reverse("evals:evaluation-detail", args=[row.job.job_id]))
-
 
 @admin.register(EvaluatedRow)
 class EvaluatedRowAdmin(Shown):
     """Shows the rows of evaluations."""
 
-    list_display = ("id", "evaluation", "position", "short", "error", "duration_ms", "console")
+    list_display = ("id", "evaluation", "position", "short", "error", "duration_ms", in_console)
     list_select_related = ("evaluation__job",)
     list_per_page = 50
     raw_id_fields = ("evaluation",)
@@ -108,22 +88,12 @@ class EvaluatedRowAdmin(Shown):
         """Return the beginning of the row."""
         return row.row[:SHOWN]
 
-    @admin.display(description="console")
-    def console(self, row: EvaluatedRow) -> str:
-        """Return a link to the row's page."""
-        return _link(reverse("evals:evaluation-row", args=[row.evaluation.job.job_id, row.position + 1]))
-
 
 @admin.register(HumanScore)
 class HumanScoreAdmin(Shown):
     """Shows what people gave rows."""
 
-    list_display = ("id", "evaluation", "position", "score", "note", "given_by", "given_at", "console")
+    list_display = ("id", "evaluation", "position", "score", "note", "given_by", "given_at", in_console)
     list_select_related = ("evaluation__job", "given_by")
     search_fields = ("evaluation__job__job_id__exact", "given_by__username__startswith")
     raw_id_fields = ("evaluation", "given_by")
-
-    @admin.display(description="console")
-    def console(self, row: HumanScore) -> str:
-        """Return a link to the page of the row it was given."""
-        return _link(reverse("evals:evaluation-row", args=[row.evaluation.job.job_id, row.position + 1]))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.timezone import now
 
 from apps.core.errors import NotFound
@@ -59,6 +60,10 @@ class Benchmark(models.Model):
 
     def __str__(self) -> str:
         return self.benchmark_id
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("evals:benchmark-detail", args=[self.benchmark_id])
 
     def as_schema(self) -> schemas.Benchmark:
         """Return the benchmark as the API tells it."""
@@ -116,6 +121,10 @@ class Schedule(models.Model):
         }
         return words[Every(self.every)]
 
+    def get_absolute_url(self) -> str:
+        """Return where it stands on its benchmark's page."""
+        return f"{self.benchmark.get_absolute_url()}#schedules"
+
 
 class ScoringFunction(models.Model):
     """A scoring function somebody registered: a built-in one with parameters of its own."""
@@ -135,6 +144,10 @@ class ScoringFunction(models.Model):
 
     def __str__(self) -> str:
         return self.scoring_fn_id
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("evals:scorer-detail", args=[self.scoring_fn_id])
 
 
 class ScorerCalls(models.Model):
@@ -221,6 +234,10 @@ class Evaluation(models.Model):
     def __str__(self) -> str:
         return f"{self.benchmark_id} with {self.candidate}"
 
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("evals:evaluation-detail", args=[self.job.job_id])
+
     @property
     def asked(self) -> str:
         """The candidate and how it was asked, in words."""
@@ -270,6 +287,10 @@ class EvaluatedRow(models.Model):
     def __str__(self) -> str:
         return f"Row {self.position + 1}"
 
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("evals:evaluation-row", args=[self.evaluation.job.job_id, self.position + 1])
+
 
 class HumanScore(models.Model):
     """What one person gave a row: people disagree, so each has a score of their own and the row shows the mean.
@@ -294,3 +315,7 @@ class HumanScore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.score} for row {self.position + 1}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the page of its row."""
+        return reverse("evals:evaluation-row", args=[self.evaluation.job.job_id, self.position + 1])

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.urls import reverse
 from django.utils.timezone import now
 
 from apps.core.fields import FastJSONField
@@ -76,6 +77,10 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.identifier
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("inference:model-detail", args=[self.identifier])
 
     @property
     def state(self) -> str:

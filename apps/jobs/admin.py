@@ -50,10 +50,14 @@ class JobAdmin(ReadOnlyAdmin):
         """Deleting many would take running ones along."""
         return {}
 
+    def view_on_site(self, obj: Job) -> str:
+        """Return the address of the job's page."""
+        return reverse("jobs:job-detail", args=[obj.job_id])
+
     @admin.display(description="console")
     def console(self, row: Job) -> str:
         """Return a link to the job's page."""
-        return format_html('<a href="{}">Open</a>', reverse("jobs:job-detail", args=[row.job_id]))
+        return format_html('<a href="{}">Open</a>', self.view_on_site(row))
 
 
 @admin.register(JobLine)

@@ -2,9 +2,8 @@
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 
+from apps.core.in_console import in_console
 from apps.providers.models import Provider
 
 
@@ -12,7 +11,7 @@ from apps.providers.models import Provider
 class ProviderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Shows providers; secrets are not shown in any form."""
 
-    list_display = ["provider_id", "provider_type", "enabled", "health", "checked_at", "console"]
+    list_display = ["provider_id", "provider_type", "enabled", "health", "checked_at", in_console]
     list_filter = ["enabled", "health", "provider_type"]
     search_fields = ["provider_id", "provider_type"]
     fields = ["provider_id", "api", "provider_type", "shown", "enabled", "health", "health_error", "checked_at"]
@@ -26,9 +25,3 @@ class ProviderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def shown(self, row: Provider) -> str:
         """Return the settings with secrets hidden."""
         return ", ".join(f"{name}: {value}" for name, value in row.shown_config().items()) or "–"
-
-    @admin.display(description="console")
-    def console(self, row: Provider) -> str:
-        """Return a link to the provider's page."""
-        url = reverse("providers:provider-detail", args=[row.provider_id])
-        return format_html('<a href="{}">Open</a>', url)

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.urls import reverse
 from django.utils.timezone import now
 
 from apps.core.errors import NotFound, ProviderError
@@ -74,6 +75,10 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.provider_id
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("providers:provider-detail", args=[self.provider_id])
 
     @property
     def state(self) -> str:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.in_console import in_console
 from apps.core.uncounted import Uncounted
 from apps.telemetry.models import MetricPoint, MetricSeries, Resource, Span, Trace
 from apps.telemetry.windows import SECOND_NS, time_of
@@ -42,13 +43,6 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-def _link(words: str, name: str, *args: str, after: str = "") -> SafeString:
-    try:
-        return format_html('<a href="{}{}">{}</a>', reverse(name, args=args), after, words)
-    except NoReverseMatch:  # a name no address can hold
-        return SafeString("")
-
-
 def _moment(ns: int | None) -> str:
     return "" if ns is None else f"{time_of(ns):%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
@@ -61,12 +55,12 @@ def _pretty(value: Any) -> SafeString:
 class TraceAdmin(ReadOnly):
     """Traces, found by their whole id."""
 
-    list_display = ["__str__", "kind", "status", "started", "span_count", "error_count", "service", "in_console"]
+    list_display = ["__str__", "kind", "status", "started", "span_count", "error_count", "service", in_console]
     list_filter = ["kind", "status"]
     ordering: ClassVar = ["-start_ns"]
     search_fields = ["trace_id"]
     search_help_text = "The whole id of a trace."
-    readonly_fields = ["in_console", "started", "ended", "spans"]
+    readonly_fields = ["started", "ended", "spans"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Trace], search_term: str
@@ -75,15 +69,11 @@ class TraceAdmin(ReadOnly):
         term = search_term.strip().lower()
         return (queryset.filter(trace_id=term) if term else queryset), False
 
-    @admin.display(description="console")
-    def in_console(self, trace: Trace) -> SafeString:
-        """Return a link to the trace's page."""
-        return _link("Open", "telemetry:trace-detail", trace.trace_id)
-
     @admin.display(description="spans")
     def spans(self, trace: Trace) -> SafeString:
         """Return a link to its spans in the admin."""
-        return _link("All spans", "admin:telemetry_span_changelist", after=f"?q={trace.trace_id}")
+        place = reverse("admin:telemetry_span_changelist")
+        return format_html('<a href="{}?q={}">All spans</a>', place, trace.trace_id)
 
     @admin.display(description="started (UTC)")
     def started(self, trace: Trace) -> str:
@@ -100,12 +90,12 @@ class TraceAdmin(ReadOnly):
 class SpanAdmin(ReadOnly):
     """Spans in the order they came, found by the whole id of a span or of a trace."""
 
-    list_display = ["name", "kind", "status", "started", "span_id", "in_console"]
+    list_display = ["name", "kind", "status", "started", "span_id", in_console]
     list_select_related = ["trace"]
     search_fields = ["span_id"]
     search_help_text = "The whole id of a span or of a trace."
     exclude = ["attributes", "events", "links"]
-    readonly_fields = ["in_console", "started", "ended", "attributes_shown", "events_shown", "links_shown"]
+    readonly_fields = ["started", "ended", "attributes_shown", "events_shown", "links_shown"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Span]:
         """Leave out what is long until it is looked at."""
@@ -123,11 +113,6 @@ class SpanAdmin(ReadOnly):
         if len(term) == 32:
             return queryset.filter(trace__in=list(Trace.objects.filter(trace_id=term).values_list("pk"))), False
         return queryset.filter(span_id=term), False
-
-    @admin.display(description="console")
-    def in_console(self, span: Span) -> SafeString:
-        """Return a link to the span on its trace's page."""
-        return _link("Open", "telemetry:trace-detail", span.trace.trace_id, after=f"?span={span.span_id}")
 
     @admin.display(description="started (UTC)")
     def started(self, span: Span) -> str:
@@ -167,7 +152,7 @@ class ResourceAdmin(ReadOnly):
 class MetricSeriesAdmin(ReadOnly):
     """Metrics with their labels."""
 
-    list_display = ["metric", "unit", "words", "in_console"]
+    list_display = ["metric", "unit", "words", in_console]
     search_fields = ["=metric"]
     search_help_text = "The whole name of a metric."
 
@@ -175,11 +160,6 @@ class MetricSeriesAdmin(ReadOnly):
     def words(self, series: MetricSeries) -> str:
         """Return the labels as one reads them."""
         return ", ".join(f"{name}={value}" for name, value in series.labels)
-
-    @admin.display(description="console")
-    def in_console(self, series: MetricSeries) -> SafeString:
-        """Return a link to the metric's page."""
-        return _link("Open", "telemetry:metric-detail", series.metric)
 
 
 @admin.register(MetricPoint)

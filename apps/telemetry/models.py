@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from apps.core.fields import JSONTextField
 
@@ -92,6 +93,10 @@ class Trace(models.Model):
     def __str__(self) -> str:
         return self.name or self.trace_id
 
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("telemetry:trace-detail", args=[self.trace_id])
+
     @property
     def topic(self) -> str:
         """The live topic on which new and changed spans are announced."""
@@ -154,6 +159,10 @@ class Span(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        """Return where it stands on its trace's page."""
+        return f"{self.trace.get_absolute_url()}?span={self.span_id}"
+
 
 class AttributeKey(models.Model):
     """The name of an attribute, told once."""
@@ -209,6 +218,12 @@ class MetricSeries(models.Model):
 
     def __str__(self) -> str:
         return self.metric
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its metric's page, or of the list of metrics if it has no name."""
+        return (
+            reverse("telemetry:metric-detail", args=[self.metric]) if self.metric else reverse("telemetry:metric-list")
+        )
 
 
 class MetricPoint(models.Model):

@@ -126,6 +126,19 @@ def test_what_evaluates_is_found_by_its_id(client: Client) -> None:
     assert client.get("/go/dataset/sums/")["Location"] == "/datasets/sums/"
     assert client.get("/go/benchmark/sums/easy/")["Location"] == "/benchmarks/sums/easy/"
     assert client.get(f"/go/evaluation/{run.job.job_id}/")["Location"] == f"/evaluations/{run.job.job_id}/"
+    assert client.get("/go/scorer/basic::equality/")["Location"] == "/scorers/basic::equality/"
+
+
+@pytest.mark.parametrize("name", ["new", "x/delete", "new/x", "~new"])
+def test_what_is_named_like_an_address_is_found_by_its_id(client: Client, name: str) -> None:
+    made.dataset(name)
+    made.benchmark(name, name)
+    build.model(build.provider("scripted"), identifier=name)
+
+    for kind in ("dataset", "benchmark", "model"):
+        page = client.get(f"/go/{kind}/{name}/", follow=True)
+        assert (page.status_code, page.resolver_match.view_name.partition(":")[2]) == (200, f"{kind}-detail")
+        assert f'-name">{name}</h1>' in page.content.decode()
 
 
 @pytest.mark.parametrize(
