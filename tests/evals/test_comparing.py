@@ -306,11 +306,37 @@ def test_five_runs_are_compared_and_more_are_left_out(page: Client, django_asser
         text = page.get(path).content.decode()
 
     assert text.count('data-ui="score-line"') == 4
-    assert "1 more is left out" in text
+    told = " ".join(text.partition('data-ui="left-out"')[2].partition("</span>")[0].split())
+    assert "1 more is left out" in told and f">run {made[5].pk}</a>" in told
     assert text.count(">best<") == 1
     last = made[4].job.job_id
     assert len(shown(page, address(*made[:5], against=last))) == 4
     assert len(shown(page, address(*made[:5]))) == 1
+
+
+def test_runs_that_are_left_out_stay_in_the_address_and_can_come_first(page: Client) -> None:
+    made = [simple([float(n < at) for n in range(6)]) for at in range(7)]
+    names = [one.job.job_id for one in made]
+    text = page.get(PAGE + "?" + "&".join(f"with={name}" for name in names), follow=True).content.decode()
+    assert all(text.count(f"with={name}") for name in names[1:]), "the first run is the base, and all others are kept"
+    link = re.search(r'href="([^"]+)" data-ui="instead"', text)
+    assert link
+
+    turned = page.get(PAGE + link[1].replace("&amp;", "&")).content.decode()
+
+    cards = re.findall(r'href="/evaluations/([^"/]+)/"', turned.partition('data-ui="notes"')[0])
+    assert set(names[5:]) <= set(cards) and f">run {made[4].pk}</a>" in turned.partition('data-ui="left-out"')[2]
+
+
+def test_one_run_alone_is_kept_as_the_base_and_others_are_asked_for(page: Client) -> None:
+    one = simple([1.0])
+
+    text = page.get(f"{PAGE}?pick=yes&run={one.job.job_id}", follow=True).content.decode()
+
+    assert f'name="base" value="{one.job.job_id}"' in text
+    simple([1.0])
+    text = page.get(f"{PAGE}?pick=yes&run={one.job.job_id}", follow=True).content.decode()
+    assert "Choose at least one run to hold against the base" in " ".join(text.split())
 
 
 def test_a_base_that_is_best_is_marked_once(page: Client) -> None:

@@ -15,7 +15,10 @@ MOST = 4  # runs beside the base
 
 @dataclass(frozen=True)
 class Asked:
-    """The runs by their jobs, and which flipped rows of which function are shown."""
+    """The runs by their jobs, and which flipped rows of which function are shown.
+
+    Runs beyond those that are compared are left out and stay in the address, so that they can take a place.
+    """
 
     base: str
     others: tuple[str, ...]
@@ -23,7 +26,7 @@ class Asked:
     against: str = ""
     show: str = ""
     start: int = 0
-    left_out: int = 0
+    left_out: tuple[str, ...] = ()
     now: bool = False
 
     def link(self, **changes: Any) -> str:
@@ -31,7 +34,7 @@ class Asked:
         one = replace(self, **{"start": 0, "now": False, **changes})
         query = QueryDict(mutable=True)
         query["base"] = one.base
-        query.setlist("with", list(one.others))
+        query.setlist("with", [*one.others, *one.left_out])
         told: Mapping[str, Any] = {"scorer": one.scorer, "against": one.against, "show": one.show, "from": one.start}
         query.update({name: str(value) for name, value in told.items() if value} | ({"now": "yes"} if one.now else {}))
         return "?" + query.urlencode()
@@ -40,6 +43,16 @@ class Asked:
         """Return the query string in which one of the others is the base, and the base one of the others."""
         others = tuple(self.base if one == job_id else one for one in self.others)
         return self.link(base=job_id, others=others, against="")
+
+    @property
+    def names(self) -> list[str]:
+        """The runs that are compared, the base first."""
+        return [self.base, *self.others]
+
+    @property
+    def instead(self) -> str:
+        """The query string in which those that are left out come first."""
+        return self.link(others=self.left_out, left_out=self.others, against="")
 
     @property
     def compared(self) -> str:
@@ -59,8 +72,14 @@ def of(query: QueryDict) -> Asked:
         against if against in others[1:MOST] else "",
         show if show in flips.SHOWS else "",
         whole(query.get("from")) or 0,
-        len(others[MOST:]),
+        others[MOST:],
     )
+
+
+def baseless(query: QueryDict) -> list[str]:
+    """Return the runs an address names without saying which of them is the base."""
+    names = query.getlist("run") or ([] if query.get("base") else query.getlist("with"))
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def usual(run: Evaluation, base: Evaluation | None) -> str:

@@ -28,7 +28,7 @@ def compare_export(request: HttpRequest) -> HttpResponseBase:
     asked = address.of(request.GET)
     if not asked.base or not asked.others:
         raise Http404("Name the runs: ?base=<job>&with=<job>")
-    all_ = comparisons(asked)
+    all_ = comparisons(address.runs(asked.names))
     numbers = "-".join(str(run.pk) for run in _runs(all_))
     return as_file(_parts(all_), f"runs-{numbers}.csv", "text/csv; charset=utf-8")
 

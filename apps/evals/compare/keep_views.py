@@ -43,7 +43,7 @@ def compare_keep(request: HttpRequest) -> HttpResponse:
     asked = address.of(request.GET)
     if not asked.base or not asked.others:
         raise Http404("Name the runs: ?base=<job>&with=<job>")
-    comparison, outcome = flips_of(asked, comparisons(asked))
+    comparison, outcome = flips_of(asked, comparisons(address.runs(asked.names)))
     worse = flips.flipped(comparison, outcome, comparing.WORSE) if outcome else []
     chosen = Worse(tuple(sorted(position for _, position in worse)))
     data = request.POST if request.method == "POST" else request.GET

@@ -25,32 +25,33 @@ PICKED = 25
 def evaluation_compare(request: HttpRequest) -> HttpResponse:
     """Compare a base with up to four other runs; what is missing in the address is asked for.
 
-    ``?run=`` names runs without saying which is the base, as a list does: the baseline of a benchmark, else the oldest.
+    Where no base is named, as by ``?run=`` of a list, it is the baseline of a benchmark, else the oldest run.
     """
-    if chosen := request.GET.getlist("run"):
-        found = address.runs(list(dict.fromkeys(chosen)))
-        baselines = baseline.among(found)
-        names = [one.job.job_id for one in sorted(found, key=lambda one: (one.pk not in baselines, one.pk))]
-        return redirect(reverse("evals:evaluation-compare") + Asked(names[0], tuple(names[1:])).link())
     asked = address.of(request.GET)
+    if chosen := address.baseless(request.GET):
+        return redirect(reverse("evals:evaluation-compare") + _with_base(chosen, "pick" in request.GET))
     if not asked.base or not asked.others:
         return _pick(request, asked)
-    if "now" not in request.GET and (runs := _many(asked)):
-        return render(
-            request, "evals/compare_late.html", {"runs": runs, "now": asked.link(start=asked.start, now=True)}
-        )
-    return render(request, "evals/compare.html", _compared(request, asked))
+    found = address.runs([*asked.names, *asked.left_out])
+    runs, left_out = found[: len(asked.names)], found[len(asked.names) :]
+    if "now" not in request.GET and sum(run.row_count for run in runs) > comparing.LATE:
+        # So many rows are worth waiting for with the page in sight.
+        now = asked.link(start=asked.start, now=True)
+        return render(request, "evals/compare_late.html", {"runs": runs, "now": now})
+    return render(request, "evals/compare.html", _compared(request, asked, runs) | {"left_out": left_out})
 
 
-def _many(asked: Asked) -> list[Evaluation]:
-    """Return the runs if they have so many rows that comparing them is worth waiting for with the page in sight."""
-    runs = address.runs([asked.base, *asked.others])
-    return runs if sum(run.row_count for run in runs) > comparing.LATE else []
+def _with_base(chosen: list[str], is_pick: bool) -> str:
+    """Return the query string that compares these runs; one alone is a base that others are chosen for."""
+    found = address.runs(chosen)
+    baselines = baseline.among(found)
+    names = [one.job.job_id for one in sorted(found, key=lambda one: (one.pk not in baselines, one.pk))]
+    return Asked(names[0], tuple(names[1:])).link() + ("&pick=yes" if is_pick and not names[1:] else "")
 
 
-def comparisons(asked: Asked) -> list[Comparison]:
-    """Return the base held against each of the others; a query for the runs and one for each one's scores."""
-    base, *others = address.runs([asked.base, *asked.others])
+def comparisons(runs: list[Evaluation]) -> list[Comparison]:
+    """Return the first run, the base, held against each of the others; a query for each one's scores."""
+    base, *others = runs
     ours = comparing.side(base)
     return [comparing.compare(ours, comparing.side(one)) for one in others]
 
@@ -61,11 +62,10 @@ def flips_of(asked: Asked, all_: list[Comparison]) -> tuple[Comparison, Outcome 
     return shown, shown.outcome(asked.scorer)
 
 
-def _compared(request: HttpRequest, asked: Asked) -> Json:
-    all_ = comparisons(asked)
+def _compared(request: HttpRequest, asked: Asked, runs: list[Evaluation]) -> Json:
+    all_ = comparisons(runs)
     shown, outcome = flips_of(asked, all_)
     base = shown.base
-    runs = [base, *(one.other for one in all_)]
     benchmark = Benchmark.objects.filter(benchmark_id=base.benchmark_id).first()
     return {
         "asked": asked,
