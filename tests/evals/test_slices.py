@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 
 from apps.evals.models import Benchmark, EvaluatedRow, Evaluation
+from apps.evals.runs import slices
 from apps.jobs.models import Status
 from tests.evals import made, runs
 from tests.evals.test_pages import bench as bench
@@ -142,6 +143,17 @@ def test_a_run_without_rows_yet_says_so(web: Client, bench: Benchmark) -> None:
     one = made.evaluation([], status=Status.IN_PROGRESS, row_total=5)
 
     assert "No row is scored yet" in text(web, f"/evaluations/{one.job.job_id}/?slice=tier")
+
+
+def test_scores_that_are_the_same_are_read_once(
+    web: Client, tiers: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(slices, "from_json", lambda text: read.append(text) or json.loads(text))
+
+    page = text(web, f"/evaluations/{tiers.job.job_id}/?slice=tier")
+
+    assert len(told(page)) == 3 and sorted(read) == sorted(set(read)) and len(read) == 3
 
 
 def test_ten_thousand_rows_are_sliced_quickly(

@@ -1,8 +1,10 @@
 """The rows of an evaluation by the values of a column: how many there are of each, and what their scores come to."""
 
 import json
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -21,6 +23,7 @@ OFFERED = 30
 LONGEST = 100  # characters of a value that may stand for a kind of rows
 MOST = 50  # slices told one by one
 CELL = 80
+ScoreRows = tuple[Json, ...]  # of a row, one for each function
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,16 @@ class Slice:
 class _Group:
     """What was read of the rows of a slice."""
 
-    rows: int = 0
     failed: int = 0
     human: list[float] = field(default_factory=list)
-    scores: list[Json] = field(default_factory=list)
+    scores: list[ScoreRows] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.scores)
 
     def add(self, other: "_Group") -> None:
-        self.rows += other.rows
         self.failed += other.failed
         self.human += other.human
         self.scores += other.scores
@@ -93,16 +99,20 @@ def table(evaluation: Evaluation, meant: Filter, query: QueryDict) -> list[Slice
 
 
 def _groups(evaluation: Evaluation, column: str) -> dict[str, _Group]:
+    @lru_cache(results.KINDS)  # most functions give the same few scores again and again: such are read once
+    def told(scores: str) -> ScoreRows:
+        all_ = from_json(scores)
+        return tuple(results.light(all_.get(name) or {"score": None}) for name in evaluation.scoring)
+
     rows = EvaluatedRow.objects.filter(evaluation=evaluation.pk).order_by()
-    groups: dict[str, _Group] = {}
+    groups: dict[str, _Group] = defaultdict(_Group)
     # The value comes first: a name that is given to an expression stands before the columns.
     for value, error, human, scores in rows.values_list(row_json.column(column), "error", "human", "scores").iterator(
         2_000
     ):
-        group = groups.setdefault(value, _Group())
-        group.rows += 1
+        group = groups[value]
         group.failed += bool(error)
-        group.scores.append({name: results.light(one) for name, one in from_json(scores).items()})
+        group.scores.append(told(scores))
         if human is not None:
             group.human.append(human)
     return groups
@@ -115,15 +125,15 @@ def _slice(evaluation: Evaluation, meant: Filter, query: QueryDict, value: str, 
     return Slice(label_of(value), link, is_chosen, group.rows, group.failed, scores, _mean(group.human))
 
 
-def _scores(evaluation: Evaluation, rows: Iterable[Json]) -> list[tuple[str, Headline]]:
-    by_name = {name: [one.get(name) or {"score": None} for one in rows] for name in evaluation.scoring}
+def _scores(evaluation: Evaluation, rows: Sequence[ScoreRows]) -> list[tuple[str, Headline]]:
+    by_name = dict(zip(evaluation.scoring, zip(*rows, strict=True), strict=True))
     told = functions.aggregated(evaluation.scoring, by_name)
     found = {name: spread.headline(one, {"scored": _scored(by_name[name])}) for name, one in told.items()}
     # How scores lie is asked only where nothing was to be added up: it takes longer than all the rest.
     return [(name, one if one.label else spread.headline({}, spread.of(by_name[name]))) for name, one in found.items()]
 
 
-def _scored(rows: list[Json]) -> int:
+def _scored(rows: Sequence[Json]) -> int:
     return sum(row["score"] is not None for row in rows)
 
 
