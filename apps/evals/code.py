@@ -1,32 +1,18 @@
 """Evaluations as code: calls that can be pasted into a shell or a Python file and work."""
 
 import json
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pprint import pformat
 from textwrap import indent
 from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpRequest
-
+from apps.core.code import AUTHORIZED, CLIENT, Call, post, read
 from apps.core.fields import json_text
 from apps.evals import schemas
 from apps.evals.models import Evaluation
 
 Json = dict[str, Any]
-AUTHORIZED = '-H "Authorization: Bearer $STACK_CONSOLE_KEY"'
-CLIENT = """\
-import os
-
-from llama_stack_client import LlamaStackClient
-
-client = LlamaStackClient(
-    base_url={origin!r},
-    api_key=os.environ["STACK_CONSOLE_KEY"],
-)
-"""
 FLIPPED = """\
 base, other = (
     client.alpha.eval.jobs.retrieve(job, benchmark_id=benchmark)
@@ -41,34 +27,20 @@ flipped = [
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of the API, for a shell and with the published client."""
-
-    curl: str
-    python: str
-
-
-def origin_of(request: HttpRequest) -> str:
-    """Return the address of this console, without a slash at the end."""
-    return request.build_absolute_uri("/")[:-1]
-
-
 def run(origin: str, benchmark_id: str, config: schemas.BenchmarkConfig) -> Call:
     """Return the call that runs a benchmark so."""
     told = config.model_dump(mode="json", exclude_none=True)
     told.setdefault("scoring_params", {})
-    curl = _post(_jobs(origin, benchmark_id), json_text({"benchmark_config": told}))
+    curl = post(_jobs(origin, benchmark_id), json_text({"benchmark_config": told}))
     python = f"{_assigned('config', told)}job = client.alpha.eval.run_eval({benchmark_id!r}, benchmark_config=config)\n"
     return Call(curl, CLIENT.format(origin=origin) + python + "print(job.job_id, job.status)")
 
 
 def result(origin: str, benchmark_id: str, job_id: str) -> Call:
     """Return the call that reads the result of a run."""
-    curl = f'curl "{_jobs(origin, benchmark_id)}/{job_id}/result" \\\n  {AUTHORIZED}'
     python = f"result = client.alpha.eval.jobs.retrieve({job_id!r}, benchmark_id={benchmark_id!r})\n"
     told = "for name, one in result.scores.items():\n    print(name, one.aggregated_results)"
-    return Call(curl, CLIENT.format(origin=origin) + python + told)
+    return read(origin, f"{_jobs('', benchmark_id)}/{job_id}/result", python + told)
 
 
 def compared(origin: str, runs: Sequence[Evaluation], function: str) -> Call:
@@ -83,13 +55,7 @@ def compared(origin: str, runs: Sequence[Evaluation], function: str) -> Call:
 
 def score(origin: str, request: Json) -> str:
     """Return the call that scores rows, for a shell."""
-    return _post(f"{origin}/v1/scoring/score", json.dumps(request, ensure_ascii=False, indent=2))
-
-
-def _post(address: str, body: str) -> str:
-    return (
-        f'curl -X POST "{address}" \\\n  {AUTHORIZED} -H "Content-Type: application/json" \\\n  -d {shlex.quote(body)}'
-    )
+    return post(f"{origin}/v1/scoring/score", json.dumps(request, ensure_ascii=False, indent=2))
 
 
 def _jobs(origin: str, benchmark_id: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.client.test_clients import run
 from tests.evals.runs import row
@@ -43,6 +44,26 @@ def test_the_code_of_a_run_reads_its_result_and_runs_it_again(console: Console, 
     for job_id in again:
         told = _page(console, f"/evaluations/{job_id}/")
         assert _block(told, "python-run") == _block(page, "python-run")
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("/benchmarks/", "listed"), ("/scorers/", "basic::equality"), ("/datasets/", "listed-rows"),
+     ("/agents/", "Listed desk"), ("/models/", "openai/fake"), ("/providers/", "remote::openai")],
+)  # fmt: skip
+def test_the_code_of_a_list_reads_it(console: Console, tmp_path: Path, path: str, shown: str) -> None:
+    program = Program(console)
+    source = {"type": "rows", "rows": [row("say:one", "one")]}
+    about = {"purpose": "eval/question-answer", "dataset_id": "listed-rows", "source": source}
+    program.ok(program.http.post("/v1beta/datasets", json=about))
+    asked = {"benchmark_id": "listed", "dataset_id": "listed-rows", "scoring_functions": ["basic::equality"]}
+    program.ok(program.http.post("/v1alpha/eval/benchmarks", json=asked))
+    config = {"model": "openai/fake", "instructions": "Be kind.", "name": "Listed desk"}
+    program.ok(program.http.post("/v1alpha/agents", json={"agent_config": config}))
+
+    (tmp_path / "list.py").write_text(_block(_page(console, path), "python-list"))
+
+    assert shown in run(console, str(tmp_path / "list.py"), "0.3.0")
 
 
 def _page(console: Console, path: str) -> str:

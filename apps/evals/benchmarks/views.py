@@ -12,6 +12,7 @@ from apps.accounts.auth import principal_of
 from apps.accounts.models import AuditLine
 from apps.accounts.pages import requires
 from apps.core import once
+from apps.core.code import Call, origin_of
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
@@ -106,14 +107,14 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
     return render(request, "evals/benchmark_detail.html", context)
 
 
-def _code(request: HttpRequest, benchmark_id: str, run: Evaluation | None) -> code.Call:
+def _code(request: HttpRequest, benchmark_id: str, run: Evaluation | None) -> Call:
     """Return the call that runs a benchmark: as its newest run, or with the model to take when nobody has chosen."""
     if run is not None:
-        return code.run(code.origin_of(request), benchmark_id, run.config)
+        return code.run(origin_of(request), benchmark_id, run.config)
     model = chat.best_of(Model.objects.offered())
     candidate = {"type": "model", "model": str(model or "MODEL"), "sampling_params": {"strategy": {"type": "greedy"}}}
     config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate})
-    return code.run(code.origin_of(request), benchmark_id, config)
+    return code.run(origin_of(request), benchmark_id, config)
 
 
 @require_http_methods(["GET", "POST"])

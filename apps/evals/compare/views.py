@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from apps.accounts.pages import requires
+from apps.core.code import Call, origin_of
 from apps.core.keyset import page_of
 from apps.datasets.models import Dataset
 from apps.evals import baseline, code, standings
@@ -94,10 +95,10 @@ def _compared(request: HttpRequest, asked: Asked, runs: list[Evaluation]) -> Jso
     }
 
 
-def _code(request: HttpRequest, shown: Comparison, all_: list[Comparison], outcome: Outcome | None) -> code.Call:
+def _code(request: HttpRequest, shown: Comparison, all_: list[Comparison], outcome: Outcome | None) -> Call:
     """Return the calls that make the same comparison: the base, the run that is shown, then the others."""
     runs = [shown.base, shown.other, *(one.other for one in all_ if one is not shown)]
-    return code.compared(code.origin_of(request), runs, outcome.name if outcome else "SCORER")
+    return code.compared(origin_of(request), runs, outcome.name if outcome else "SCORER")
 
 
 def _against(asked: Asked, one: Comparison) -> str:

@@ -9,9 +9,10 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.pages import requires
 from apps.core import live as topics
+from apps.core.code import Call, origin_of
 from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
-from apps.evals import costs, registry, standings
+from apps.evals import code, costs, registry, standings
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.runs import listing
 from apps.jobs.live import LIST
@@ -35,7 +36,14 @@ def evaluation_list(request: HttpRequest) -> HttpResponse:
         "poll": any(run.job.is_active for run in page),  # how far a run is stands on no topic of the list
         "number": number,
         "topic": LIST,
+        "calls": _code(request, page.rows[0]) if page.rows else [],
     }
     if not context["any_benchmark"]:
         context["offered"] = registry.fit_datasets()
     return render(request, "evals/_evaluations.html" if is_partial(request) else "evals/evaluation_list.html", context)
+
+
+def _code(request: HttpRequest, run: Evaluation) -> list[tuple[str, str, Call]]:
+    """Return the call that reads the first run of the list: the API has none for all of them."""
+    call = code.result(origin_of(request), run.benchmark_id, run.job.job_id)
+    return [("result", f"The result of run {run.pk}; each is read by its benchmark and its job", call)]

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core import once
+from apps.core.code import Call, origin_of
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
 from apps.datasets.models import Dataset
@@ -184,9 +185,9 @@ def evaluation_estimate(request: HttpRequest) -> HttpResponse:
     return render(request, "evals/_form_follows.html", context)
 
 
-def _call(request: HttpRequest, form: RunForm) -> code.Call | None:
+def _call(request: HttpRequest, form: RunForm) -> Call | None:
     """Return the first call the form would make, as code; None while it makes none."""
     if not form.is_bound or not form.is_valid():
         return None
     config = form.candidates[0].config
-    return code.run(code.origin_of(request), form.benchmark.benchmark_id, config)
+    return code.run(origin_of(request), form.benchmark.benchmark_id, config)

@@ -14,6 +14,7 @@ from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
 from apps.core import live as topics
 from apps.core import once
+from apps.core.code import Call, origin_of
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
 from apps.datasets.models import Dataset
@@ -42,9 +43,9 @@ def evaluation_detail(request: HttpRequest, job_id: str) -> HttpResponse:
     return render(request, template, detail(request, evaluation))
 
 
-def _code(request: HttpRequest, evaluation: Evaluation) -> list[tuple[str, str, code.Call]]:
+def _code(request: HttpRequest, evaluation: Evaluation) -> list[tuple[str, str, Call]]:
     """Return the calls that read the result and that run the same again."""
-    origin, name = code.origin_of(request), evaluation.benchmark_id
+    origin, name = origin_of(request), evaluation.benchmark_id
     read = code.result(origin, name, evaluation.job.job_id)
     return [("result", "Its result", read), ("run", "The same run again", code.run(origin, name, evaluation.config))]
 

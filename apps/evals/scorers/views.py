@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.pages import may, requires
+from apps.core.code import origin_of
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
@@ -95,7 +96,7 @@ def scorer_try(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
 
 
 def _curl(request: HttpRequest, form: TryForm) -> str:
-    return code.score(code.origin_of(request), form.request())
+    return code.score(origin_of(request), form.request())
 
 
 def _tried(form: TryForm) -> Json:
