@@ -69,6 +69,18 @@ function nameNav() {
   button?.setAttribute("aria-label", wide ? "Fold the menu to icons" : "Show words in the menu");
 }
 
+// A form that changes something is sent once: pressed again before it is answered, it does nothing. It is asked last, when
+// every other script has had its say. What is stopped on its way can be sent again after a while.
+const SENDING_MS = 10e3;
+addEventListener("submit", (event) => {
+  const form = event.target, data = form.dataset;
+  if (event.defaultPrevented || (event.submitter?.getAttribute("formmethod") || form.method) !== "post") return;
+  if ("sending" in data) return event.preventDefault();
+  data.sending = "";
+  setTimeout(() => delete data.sending, SENDING_MS);
+});
+addEventListener("pageshow", ({ persisted }) => { if (persisted) for (const form of all("form[data-sending]")) delete form.dataset.sending; });
+
 // Messages: errors stay until they are closed
 const levels = { error: ["err", "circle-x"], success: ["ok", "circle-check"], warning: ["wait", "triangle-alert"] };
 function toast(text, level = "info") {

@@ -18,7 +18,7 @@ from apps.agents import conversation, models, pictures, side, turns
 from apps.agents.answers import CallForm
 from apps.agents.starters import chips_of
 from apps.agents.transcript import TURN_STATES, TurnView
-from apps.core import live
+from apps.core import live, once
 from apps.core.errors import NotFound
 from apps.core.numbers import whole
 
@@ -202,6 +202,7 @@ def session_rename(request: HttpRequest, agent_id: str, session_id: str) -> Http
 
 @require_http_methods(["GET", "POST"])
 @requires("operator")
+@once.only
 def session_delete(request: HttpRequest, agent_id: str, session_id: str) -> HttpResponse:
     """Ask, then delete the session with its turns and go to the agent's next one."""
     session = session_or_404(agent_id, session_id)

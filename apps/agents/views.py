@@ -165,6 +165,7 @@ def _tombstone(request: HttpRequest, agent_id: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @requires("operator")
+@once.only
 def agent_delete(request: HttpRequest, agent_id: str) -> HttpResponse:
     """Ask, then stop what runs and delete the agent with its sessions."""
     agent = agent_or_404(agent_id)

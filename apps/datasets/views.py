@@ -175,6 +175,7 @@ def _added(request: HttpRequest, dataset: Dataset, texts: list[str], form: AddRo
 
 @require_http_methods(["GET", "POST"])
 @requires("operator")
+@once.only
 def dataset_delete(request: HttpRequest, dataset_id: str) -> HttpResponse:
     """Take a dataset away; asked once."""
     dataset = dataset_or_404(dataset_id)

@@ -100,6 +100,7 @@ def model_new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @requires("operator")
+@once.only
 def model_unregister(request: HttpRequest, identifier: str) -> HttpResponse:
     """Delete a registered model, or switch off a listed one; asked once."""
     row = _row_or_404(identifier)

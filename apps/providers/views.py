@@ -104,6 +104,7 @@ def provider_switch(request: HttpRequest, provider_id: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @requires("admin")
+@once.only
 def provider_delete(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Delete a provider with its models, asked once."""
     row = _row_or_404(provider_id)

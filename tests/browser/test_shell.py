@@ -128,6 +128,15 @@ def test_leaving_a_form_with_typed_text_asks_first(tab: Tab) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
 
 
+def test_a_form_that_is_on_its_way_is_not_sent_again(tab: Tab) -> None:
+    page = tab.open("/settings/profile/")
+    send = """form => form.dispatchEvent(new SubmitEvent("submit", { bubbles: true, cancelable: true }))"""
+    form = ui(page, "preferences-form")
+
+    assert [form.evaluate(send), form.evaluate(send)] == [True, False]
+    expect(form).to_have_attribute("data-sending", "")
+
+
 def test_times_are_the_readers_own(tabs: Callable[..., Tab], console: Console, program: Program) -> None:
     program.turn(program.session("openai/fake"), "Hello")
     tab = tabs(console, timezone_id="Asia/Tokyo")
