@@ -75,7 +75,7 @@ class AgentForm(forms.Form):
     temperature = forms.FloatField(required=False, min_value=0.01, max_value=10, help_text="For top p; above 0.")
     top_p = forms.FloatField(required=False, min_value=0.01, max_value=1, initial=0.95, label="Top p")
     top_k = forms.IntegerField(required=False, min_value=1, label="Top k", help_text="For top k.")
-    max_tokens = forms.IntegerField(required=False, min_value=0, initial=0, help_text="0 sets no limit.")
+    max_tokens = forms.IntegerField(required=False, min_value=0, initial=0, help_text="0: the model decides.")
     repetition_penalty = forms.FloatField(required=False, min_value=0.01, initial=1.0)
     stop = forms.CharField(
         required=False,

@@ -230,6 +230,7 @@ class EvaluatedRow(models.Model):
     duration_ms = models.IntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
+    is_cut = models.BooleanField(default=False, help_text="The model said that it stopped at its limit of tokens.")
     judged = models.TextField(blank=True, help_text="Calls and tokens of the models that scored it, as JSON.")
     trace_id = models.CharField(max_length=32, blank=True)
     worst = models.FloatField(default=spread.NO_NUMBER, help_text="Its lowest score, for the list with failures first.")

@@ -27,11 +27,12 @@ def sums(evaluation_pk: int) -> Json:
         row_count=Count("pk"),
         failed_count=Count("pk", filter=~answered),
         mean_ms=Avg("duration_ms", filter=answered),
+        cut=Count("pk", filter=Q(is_cut=True)),
         uncounted=Count("pk", filter=answered & (Q(input_tokens=None) | Q(output_tokens=None))),
         input_tokens=Sum("input_tokens"),  # the sums come last: they take the names of the columns
         output_tokens=Sum("output_tokens"),
     )
-    told = {"rows": counts["row_count"], "mean_ms": counts.pop("mean_ms"), "uncounted": counts.pop("uncounted")}
+    told = {"rows": counts["row_count"]} | {name: counts.pop(name) for name in ("mean_ms", "cut", "uncounted")}
     scores, judged = _scores(evaluation)
     return {
         **counts,

@@ -93,6 +93,16 @@ async def test_a_completion_input_is_continued_and_the_rest_is_chatted(model: st
     assert span.attributes["output"] == '"one two three "'
 
 
+async def test_an_answer_that_stopped_at_its_limit_of_tokens_says_so(model: str) -> None:
+    short = {"strategy": {"type": "greedy"}, "max_tokens": 2}
+
+    for one in (candidate(model, sampling=short), agent(model, sampling_params=short)):
+        ask = await candidates.ready(one)
+        cut = [(await ask(row)).is_cut for row in ({"question": "one two three"}, {"question": "one two"})]
+        assert cut == [True, False]
+        assert (await ask({"completion_input": "one two three"})).is_cut
+
+
 async def test_what_a_system_message_says_stands_before_the_text(model: str, heard: Asked) -> None:
     told = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
     ask = await candidates.ready(candidate(model, system_message=told))

@@ -253,12 +253,13 @@ def test_answers_are_read_by_the_chunk(bench: Benchmark, django_assert_num_queri
 
 def test_an_answer_is_taken_from_the_newest_run_that_has_one(bench: Benchmark) -> None:
     old, new = made.evaluation([None, None]), made.evaluation([None, "!away"])
-    new.rows.update(duration_ms=7)
+    new.rows.update(duration_ms=7, is_cut=True)
 
     found = retried.answered([new.pk, old.pk], [0, 1])
 
     assert [found[at].answered_in for at in (0, 1)] == [new.pk, old.pk]
     assert found[0].answer is not None and found[0].answer.duration_ms == 7
+    assert [found[at].answer.is_cut for at in (0, 1)] == [True, False]  # type: ignore[union-attr]
 
 
 def test_a_run_whose_answers_lack_a_score_can_go_on_and_says_how(

@@ -12,6 +12,7 @@ from django.test import Client
 
 from apps.core import db, live
 from apps.datasets.models import Dataset, Row
+from apps.evals import results
 from apps.evals.models import Benchmark, Evaluation
 from apps.jobs.models import Job, Status
 from tests.evals import made
@@ -171,6 +172,25 @@ def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
     assert (table[1]["error"], table[0]["expected"]) == ("away", "It is 0")
     assert lines[0]["scores"] == {"basic::equality": {"score": 1.0}} and lines[1]["error"] == "away"
     assert web.get(path + "pdf/").status_code == 404
+
+
+def test_answers_that_were_cut_off_are_marked_counted_and_found(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0, 1.0])
+    one.rows.filter(position=1).update(is_cut=True)
+    Evaluation.objects.filter(pk=one.pk).update(**results.sums(one.pk))
+    path = f"/evaluations/{one.job.job_id}/"
+
+    page, cut = text(web, path), text(web, f"{path}?cut=1")
+    table = list(csv.DictReader(io.StringIO(b"".join(web.get(f"{path}export/csv/").streaming_content).decode())))
+
+    assert "1 cut off at the limit" in page and f'href="{path}?cut=1#rows"' in page
+    assert page.count('data-ui="cut"') == cut.count('data-ui="cut"') == 1
+    assert page.count('data-ui="row"') == 3 and cut.count('data-ui="row"') == 1
+    assert "Remove cut off" in cut and '<input type="hidden" name="cut" value="1">' in cut
+    assert "limit of tokens, after" in text(web, f"{path}rows/2/")
+    assert "row-cut" not in text(web, f"{path}rows/1/") and "row-cut" not in text(web, f"{path}rows/3/")
+    assert [row["is_cut"] for row in table] == ["False", "True", "False"]
+    assert "cut off" not in text(web, f"/evaluations/{made.evaluation([1.0]).job.job_id}/")
 
 
 def test_what_a_model_wrote_is_no_formula_in_a_spreadsheet(web: Client, bench: Benchmark) -> None:

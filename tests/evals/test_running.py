@@ -67,6 +67,19 @@ async def test_rows_deleted_before_it_is_their_turn_are_left_out_and_others_keep
     assert await db.read(done.lines.filter(text__startswith="2 of 5 rows were deleted").exists)
 
 
+async def test_an_answer_that_was_cut_off_is_stored_as_that_and_the_result_says_nothing_of_it(
+    api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
+) -> None:
+    short = {"type": "model", "model": model, "sampling_params": {"strategy": {"type": "greedy"}, "max_tokens": 1}}
+    job = await started(api, benchmark, model, candidate=short, num_examples=1)
+
+    async with working():
+        await ended(job)
+
+    assert await db.read(lambda: list(EvaluatedRow.objects.values_list("is_cut", flat=True))) == [True]
+    assert (await api.get(f"{JOBS}/{job.job_id}/result")).json()["generations"] == [{"generated_answer": "Say "}]
+
+
 async def test_taken_up_again_it_mixes_no_rows_after_some_were_deleted(
     api: httpx2.AsyncClient, benchmark: Callable[..., Any], model: str
 ) -> None:

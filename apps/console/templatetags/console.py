@@ -50,6 +50,7 @@ STATES = {
     "revoked": ("off", "circle-slash", "Revoked"),
     "no judge": ("wait", "triangle-alert", "No judge"),
     "judge away": ("err", "circle-x", "Judge unreachable"),
+    "cut off": ("wait", "triangle-alert", "Cut off"),
     "errors lately": ("wait", "triangle-alert", "Errors lately"),
     "never used": ("off", "minus", "Never used"),
 }

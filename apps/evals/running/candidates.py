@@ -43,6 +43,7 @@ class Answer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     duration_ms: int = 0  # of the candidate alone
+    is_cut: bool = False  # whether the model said that it stopped at its limit of tokens
 
 
 Ask = Callable[[Json], Coroutine[Any, Any, Answer]]
@@ -100,9 +101,9 @@ async def _continue(target: Target, body: Json) -> Answer:
                 raise ProviderError(f"{error.detail} {NO_COMPLETIONS}", status=404) from error
             raise
         spans.count(span, whole.get("usage"))
-        text = whole["choices"][0]["text"]
-        spans.note(span, "output", text)
-    return Answer({"generated_answer": text}, *tokens_of(whole.get("usage")))
+        choice = whole["choices"][0]
+        spans.note(span, "output", choice["text"])
+    return Answer({"generated_answer": choice["text"]}, *tokens_of(whole.get("usage")), is_cut=_is_cut(choice))
 
 
 async def _complete(target: Target, body: Json) -> Answer:
@@ -110,9 +111,13 @@ async def _complete(target: Target, body: Json) -> Answer:
         whole = await chat.complete(target, body)
         usage = whole.get("usage")
         spans.count(span, usage)
-        message = whole["choices"][0]["message"]
-        spans.note(span, "output", message)
-        return Answer({"generated_answer": _said(message)}, *tokens_of(usage))
+        choice = whole["choices"][0]
+        spans.note(span, "output", choice["message"])
+        return Answer({"generated_answer": _said(choice["message"])}, *tokens_of(usage), is_cut=_is_cut(choice))
+
+
+def _is_cut(choice: Json) -> bool:
+    return choice.get("finish_reason") == "length"
 
 
 def _said(message: Json) -> str:
@@ -153,7 +158,8 @@ async def _turn(turn: TurnState) -> Answer:
     context = _found(turn)
     if context:
         generation["context"] = context
-    return Answer(generation, turn.usage.get("input_tokens"), turn.usage.get("output_tokens"))
+    is_cut = output.stop_reason == "out_of_tokens"
+    return Answer(generation, turn.usage.get("input_tokens"), turn.usage.get("output_tokens"), is_cut=is_cut)
 
 
 def _found(turn: TurnState) -> str:

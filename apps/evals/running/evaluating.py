@@ -55,6 +55,7 @@ class Result:
     duration_ms: int = 0  # of the candidate's answer, not of its scoring
     input_tokens: int | None = None
     output_tokens: int | None = None
+    is_cut: bool = False  # as its Answer has it
     trace_id: str = ""
     judged: spending.Tally = field(default_factory=dict)
     answered_in: int | None = None  # as its Row has it
@@ -140,6 +141,7 @@ class Run:
             duration_ms=answer.duration_ms,
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
+            is_cut=answer.is_cut,
             judged=judged,
             answered_in=row.answered_in,
         )

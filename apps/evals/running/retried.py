@@ -70,7 +70,7 @@ def answered(runs: Sequence[int], positions: Iterable[int]) -> dict[int, Row]:
 
 
 def _with_answer(row: EvaluatedRow) -> Row:
-    answer = Answer(from_json(row.generation), row.input_tokens, row.output_tokens, row.duration_ms or 0)
+    answer = Answer(from_json(row.generation), row.input_tokens, row.output_tokens, row.duration_ms or 0, row.is_cut)
     return Row(row.position, row.row, answer, row.evaluation_id)
 
 

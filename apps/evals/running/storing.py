@@ -140,6 +140,7 @@ def _store(evaluation_pk: int, some: list[Result], handle: Handle, counted: Coun
                 duration_ms=result.duration_ms,
                 input_tokens=result.input_tokens,
                 output_tokens=result.output_tokens,
+                is_cut=result.is_cut,
                 trace_id=result.trace_id,
                 judged=json_text(result.judged) if result.judged else "",
                 worst=spread.worst(result.scores, result.error),

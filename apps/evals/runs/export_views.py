@@ -21,7 +21,7 @@ from apps.evals.runs.row_filter import Filter
 
 KINDS = {"csv": ("text/csv; charset=utf-8", "CSV"), "jsonl": ("application/x-ndjson", "JSON Lines")}
 CHUNK = 1_000
-REST = ("error", "duration_ms", "input_tokens", "output_tokens", "trace_id")
+REST = ("error", "is_cut", "duration_ms", "input_tokens", "output_tokens", "trace_id")
 HUMAN = ("human_score", "human_notes")
 SPENT = ("judge_input_tokens", "judge_output_tokens", "cost", "currency")
 Json = dict[str, Any]

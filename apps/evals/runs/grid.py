@@ -53,6 +53,7 @@ class Shown:
     cells: list[Cell]
     human: float | None
     error: str
+    is_cut: bool
     duration_ms: int | None
     tokens: int | None
     trace_id: str
@@ -136,6 +137,7 @@ def shown(row: EvaluatedRow, names: list[str]) -> Shown:
         [cell(name, scores.get(name)) for name in names],
         row.human,
         row.error,
+        row.is_cut,
         row.duration_ms,
         None if told == [None, None] else sum(count or 0 for count in told),
         row.trace_id,

@@ -33,10 +33,11 @@ class Filter:
     unscored: bool = False
     scorer: str = ""
     failing: bool = False
+    cut: bool = False
 
     @classmethod
     def of(cls, query: QueryDict) -> "Filter":
-        """Return what ``?q=``, ``?by=``, ``?slice=``, ``?is=``, ``?unscored=``, ``?scorer=`` and ``?failing=`` say.
+        """Return what ``q``, ``by``, ``slice``, ``is``, ``unscored``, ``scorer``, ``failing`` and ``cut`` say.
 
         Nonsense is left out.
         """
@@ -51,12 +52,13 @@ class Filter:
             unscored=bool(query.get("unscored")),
             scorer=scorer,
             failing=bool(query.get("failing")),
+            cut=bool(query.get("cut")),
         )
 
     @property
     def is_set(self) -> bool:
         """Whether it leaves any row out."""
-        return bool(self.words or self.unscored or self.failing or self.value is not None)
+        return bool(self.words or self.unscored or self.failing or self.cut or self.value is not None)
 
     def rows(self, evaluation: Evaluation) -> QuerySet[EvaluatedRow]:
         """Return the rows that are meant, in no order."""
@@ -65,6 +67,8 @@ class Filter:
             rows = rows.alias(written=row_json.column(self.column)).filter(written=self.value)
         if self.unscored:
             rows = rows.filter(human=None)
+        if self.cut:
+            rows = rows.filter(is_cut=True)
         if self.failing:
             rows = low_scores.only(rows, evaluation, self.scorer)
         return rows.filter(_holding(self.words)) if self.words else rows

@@ -159,6 +159,8 @@ def chips(meant: Filter, query: QueryDict) -> list[tuple[str, str]]:
         found.append((f"{meant.column}: {label_of(meant.value)}", grid.changed(query, **{"is": ""})))
     if meant.unscored:
         found.append(("not scored by people", grid.changed(query, unscored="")))
+    if meant.cut:
+        found.append(("cut off", grid.changed(query, cut="")))
     if meant.failing:
         found.append((f"failing {meant.scorer or 'any scorer'}", grid.changed(query, failing="")))
     return found

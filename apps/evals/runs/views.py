@@ -107,6 +107,7 @@ def _sliced(evaluation: Evaluation, query: QueryDict) -> Json:
         "slices": slices.table(evaluation, meant, query) if meant.column else [],
         "unsliced": grid.changed(query, slice="", **{"is": ""}),
         "chips": slices.chips(meant, query),
+        "cut_off": "" if meant.cut else grid.changed(query, cut="1"),
         "unscored": "" if meant.unscored else grid.changed(query, unscored="1"),
     }
 
