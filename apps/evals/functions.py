@@ -28,6 +28,7 @@ class Resolved(SpecModel):
     function: str
     params: Params
     embedding_model: str | None = None
+    fails_below: float | None = None
 
 
 def listed() -> list[schemas.ScoringFn]:
@@ -141,17 +142,22 @@ def _resolved(name: str, given: Params | None, where: str) -> Resolved:
         raise Conflict(f"Scoring function '{name}' is switched off. Switch it on on its page, or leave it out.")
     params = merged(scorer, [row.params if row is not None else None, given], where)
     embedding_model = _embedding_model() if scorer.without_vectors else None
-    if not scorer.asks_judge(has_vectors=embedding_model is not None):
-        return Resolved(function=scorer.identifier, params=params, embedding_model=embedding_model)
-    if isinstance(params, schemas.LLMAsJudgeScoringFnParams):
-        if scorer.needs_template and not params.prompt_template:
-            raise BadRequest(f"{where}: '{scorer.identifier}' needs a prompt_template")
-        _check_judge(params.judge_model, where)
-    else:
-        params = schemas.LLMAsJudgeScoringFnParams(
+    if scorer.asks_judge(has_vectors=embedding_model is not None):
+        params = _judged(name, scorer, params, where)
+    mark = row.fails_below if row is not None else None
+    return Resolved(function=scorer.identifier, params=params, embedding_model=embedding_model, fails_below=mark)
+
+
+def _judged(name: str, scorer: Scorer, params: Params, where: str) -> Params:
+    """Return parameters that name who judges, which is checked, or chosen where nobody said."""
+    if not isinstance(params, schemas.LLMAsJudgeScoringFnParams):
+        return schemas.LLMAsJudgeScoringFnParams(
             judge_model=_default_judge(name), aggregation_functions=params.aggregation_functions
         )
-    return Resolved(function=scorer.identifier, params=params, embedding_model=embedding_model)
+    if scorer.needs_template and not params.prompt_template:
+        raise BadRequest(f"{where}: '{scorer.identifier}' needs a prompt_template")
+    _check_judge(params.judge_model, where)
+    return params
 
 
 def _check_judge(model_id: str, where: str) -> None:
@@ -210,13 +216,14 @@ def built_in(scorer: Scorer) -> schemas.ScoringFn:
 
 
 def told(row: ScoringFunction) -> schemas.ScoringFn:
-    """Return a registered function as the API tells it; ``metadata`` says so when it is switched off."""
+    """Return a registered function as the API tells it; ``metadata`` has its pass mark, and that it is switched off."""
+    metadata = {} if row.fails_below is None else {"fails_below": row.fails_below}
     return schemas.ScoringFn(
         identifier=row.scoring_fn_id,
         provider_resource_id=row.provider_scoring_fn_id,
         provider_id=row.provider_id,
         description=row.description,
-        metadata={} if row.enabled else {"enabled": False},
+        metadata=metadata if row.enabled else {**metadata, "enabled": False},
         return_type=schemas.ReturnType.model_validate(row.return_type),
         params=row.params,
     )

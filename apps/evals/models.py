@@ -115,6 +115,7 @@ class ScoringFunction(models.Model):
     provider_id = models.CharField(max_length=255)
     provider_scoring_fn_id = models.CharField(max_length=255, help_text="The built-in function that runs.")
     params = SchemaField(schemas.ScoringFnParams, null=True, blank=True)
+    fails_below = models.FloatField(null=True, blank=True, help_text="The number a row's score fails below.")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)

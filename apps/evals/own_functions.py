@@ -1,5 +1,7 @@
 """Scoring functions of one's own: registered, changed, switched off and on, deleted. Plain database work."""
 
+from typing import Any
+
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict
@@ -13,8 +15,10 @@ from apps.evals.scoring.catalog import BUILT_IN
 KIND = "scoring_function"
 
 
-def register(asked: schemas.RegisterScoringFunctionRequest, actor: Principal) -> ScoringFunction:
-    """Store a function of one's own and return it; called inside a write.
+def register(
+    asked: schemas.RegisterScoringFunctionRequest, actor: Principal, fails_below: float | None = None
+) -> ScoringFunction:
+    """Store a function of one's own, with its pass mark if it has one, and return it; called inside a write.
 
     The same again is no change. Raises Conflict for an id that means something else, BadRequest for values that do not
     fit the built-in function behind it.
@@ -25,13 +29,15 @@ def register(asked: schemas.RegisterScoringFunctionRequest, actor: Principal) ->
     if name in BUILT_IN:
         raise Conflict(f"'{name}' is a built-in scoring function; choose another id.")
     scorer = _behind(asked)
-    fields = {
+    fields: dict[str, Any] = {
         "description": asked.description,
         "return_type": asked.return_type.model_dump(),
         "provider_id": scorer.provider_id,
         "provider_scoring_fn_id": scorer.identifier,
         "params": _params(scorer, asked),
     }
+    if fails_below is not None:  # the API knows no pass mark: who registers the same by it leaves it as it is
+        fields["fails_below"] = fails_below
     row, is_new = ScoringFunction.objects.get_or_create(
         scoring_fn_id=name, defaults={**fields, "created_by_id": actor.user_id}
     )
@@ -42,14 +48,16 @@ def register(asked: schemas.RegisterScoringFunctionRequest, actor: Principal) ->
     return row
 
 
-def change(asked: schemas.RegisterScoringFunctionRequest, actor: Principal) -> ScoringFunction:
-    """Give a registered function this description and these parameters, and return it; called inside a write.
+def change(
+    asked: schemas.RegisterScoringFunctionRequest, actor: Principal, fails_below: float | None
+) -> ScoringFunction:
+    """Give a registered function this description, pass mark and parameters, and return it; called inside a write.
 
     Evaluations that were started keep the parameters they began with. Raises NotFound, Conflict for a built-in one,
     BadRequest for parameters that do not fit what runs.
     """
     scorer, row = _own(asked.scoring_fn_id, "changed")
-    fields = {"description": asked.description, "params": _params(scorer, asked)}
+    fields = {"description": asked.description, "params": _params(scorer, asked), "fails_below": fails_below}
     changed = [name for name, value in fields.items() if getattr(row, name) != value]
     for name in changed:
         setattr(row, name, fields[name])

@@ -50,9 +50,10 @@ def lacks_scores(told: Json, failed: int) -> bool:
 
 
 def usual_below(distribution: Json) -> float:
-    """Return the number under which a score is low if nobody says: the middle of what was scored, 0.5 for shares."""
+    """Return the number under which a score is low if nobody says: 0.5 for shares, else the middle of most scores."""
     low, high = distribution.get("low", 0.0), distribution.get("high", 1.0)
-    return 0.5 if 0 <= low <= high <= 1 else round((low + high) / 2, 4)
+    middle = distribution.get("middle", (low + high) / 2)  # runs that ended earlier were not told theirs
+    return 0.5 if 0 <= low <= high <= 1 else round(middle, 4)
 
 
 def why_not(score_row: Json) -> str:
@@ -73,8 +74,15 @@ def of(score_rows: Sequence[Json]) -> Json:
         told["why"] = reasons.most_common(1)[0][0][:LONGEST_WHY]
     if numbers:
         told |= {"low": min(numbers), "high": max(numbers), "mean": fmean(numbers), "sd": pstdev(numbers)}
+        told["middle"] = _middle(numbers)
     are_numbers = bool(numbers) and len(numbers) == len(known)
     return told | {"bars": _numeric(numbers) if are_numbers else _counted(known), "is_number": are_numbers}
+
+
+def _middle(numbers: Sequence[float]) -> float:
+    """Return the middle between low and high scores, a tenth of them left out at either end, one of three at least."""
+    ordered, last = sorted(numbers), len(numbers) - 1
+    return (ordered[math.ceil(last / 10)] + ordered[math.floor(last * 9 / 10)]) / 2
 
 
 def _numeric(numbers: Sequence[float]) -> list[list[Any]]:

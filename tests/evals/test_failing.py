@@ -208,3 +208,50 @@ def test_one_score_has_no_range(web: Client, bench: Benchmark) -> None:
 
     two = made.evaluation([0.5, 0.25])
     assert "0.25 to 0.50 · sd 0.12" in tile(text(web, f"/evaluations/{two.job.job_id}/"), EQUAL)
+
+
+def shown(page: str) -> list[str]:
+    """Return the numbers of the rows a page shows."""
+    return re.findall(r'id="r(\d+)"', page)
+
+
+@pytest.fixture
+def graded(bench: Benchmark) -> Evaluation:
+    """A run whose judge gives 0 to 10, and once 100."""
+    return made.evaluation([10.0, 8.0, 4.0, 0.0, 10.0, 100.0])
+
+
+def test_which_number_makes_a_row_fail_is_shown_and_can_be_changed(web: Client, graded: Evaluation) -> None:
+    path = f"/evaluations/{graded.job.job_id}/?failing=1"
+
+    usual, higher = text(web, path), text(web, f"{path}&below=9")
+
+    assert shown(usual) == ["3", "4"] and 'name="below" type="number" step="any" value="7"' in usual
+    assert "any scorer: equality below 7" in usual
+    assert shown(higher) == ["2", "3", "4"] and "any scorer: equality below 9" in higher
+    search = higher.split('aria-label="Search rows"')[1].split("</form>")[0]
+    assert '<input type="hidden" name="below" value="9">' in search
+    assert shown(text(web, f"{path}&below=nan")) == shown(usual)
+    assert "?below=9" in higher  # what the dialog for failing rows is asked for
+    assert 'name="below" type' not in text(web, f"/evaluations/{graded.job.job_id}/")
+
+
+def test_a_number_belongs_to_one_scorer(web: Client, two: Evaluation) -> None:
+    path = f"/evaluations/{two.job.job_id}/?failing=1"
+
+    assert 'name="below" type' not in text(web, path)
+    one = text(web, f"{path}&scorer={EQUAL}&below=2")
+    assert 'name="below" type="number" step="any" value="2"' in one and f"failing {EQUAL} below 2" in one
+    choosing = one.split('data-ui="failing-by"')[0].rsplit("<form", 1)[1]
+    assert 'name="below"' not in choosing
+    assert f"scorer={HOLDS.replace(':', '%3A')}" in one
+    assert not re.search(rf"scorer={HOLDS.replace(':', '%3A')}[^\"]*below", one)
+
+
+def test_a_pass_mark_of_the_run_decides(web: Client, graded: Evaluation) -> None:
+    graded.scoring[EQUAL]["fails_below"] = 9.0
+    graded.save(update_fields=["scoring"])
+
+    page = text(web, f"/evaluations/{graded.job.job_id}/?failing=1")
+
+    assert shown(page) == ["2", "3", "4"] and 'value="9"' in page

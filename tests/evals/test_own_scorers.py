@@ -233,3 +233,20 @@ def test_many_functions_of_ones_own_cost_the_pages_no_more_queries(at_work: Clie
     for path in ("/benchmarks/{}/", "/evaluations/new/?benchmark={}"):
         queries(path.format("one"))
         assert queries(path.format("six")) == queries(path.format("one"))
+
+
+def test_a_pass_mark_is_set_changed_and_kept_with_a_run(at_work: Client, model: str) -> None:
+    sent = {"provider_scoring_fn_id": "basic::equality", "scoring_fn_id": MINE, "fails_below": "7.5"}
+    at_work.post("/scorers/new/", sent)
+    assert 'data-ui="scorer-fails-below">7.5<' in at_work.get(f"/scorers/{MINE}/").content.decode()
+    assert functions.named(MINE).metadata == {"fails_below": 7.5}
+    same = asked(MINE, provider_scoring_fn_id="basic::equality", params=functions.named(MINE).params)
+    own_functions.register(same, build.actor())  # the same by the API, which knows no pass mark
+    assert functions.resolved([MINE], {})[MINE].fails_below == 7.5
+
+    edit = f"/scorers/{MINE}/edit/"
+    assert 'name="fails_below" value="7.5"' in at_work.get(edit).content.decode()
+    assert 'name="fails_below" value="7.5"' in at_work.get(f"/scorers/new/?from={MINE}").content.decode()
+    assert at_work.post(edit, {"aggregation_functions": ["accuracy"], "fails_below": "much"}).status_code == 422
+    at_work.post(edit, {"aggregation_functions": ["accuracy"]})
+    assert functions.resolved([MINE], {})[MINE].fails_below is None

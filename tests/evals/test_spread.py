@@ -58,6 +58,21 @@ def test_a_scale_is_round_and_whole_numbers_near_each_other_have_a_bar_each(scor
     assert len(labels) == 2 or [label for label, _ in bars] == labels
 
 
+@pytest.mark.parametrize(
+    ("scores", "below"),
+    [
+        ([10, 10, 10, 10, 8, 7, 0, 0, 2, 12, 100, 5], 6), ([0.9, 0.2], 0.5), ([9, 9, 9, 0], 9), ([2, 8], 5), ([7], 7),
+        ([100, 0, 10], 10), ([*range(11)], 5),
+    ],
+)  # fmt: skip
+def test_a_score_is_low_below_the_middle_of_most_one_outlier_moves_nothing(scores: Any, below: float) -> None:
+    assert spread.usual_below(spread.of(rows(*scores))) == below
+
+
+def test_a_run_that_was_not_told_its_middle_has_that_of_its_range() -> None:
+    assert spread.usual_below({"low": 0.0, "high": 10.0}) == 5 and spread.usual_below({}) == 0.5
+
+
 def test_verdicts_are_counted_the_frequent_ones_by_name() -> None:
     distribution = spread.of(rows("B", "A", "A", None, *(f"odd {at}" for at in range(12))))
 

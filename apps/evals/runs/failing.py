@@ -76,7 +76,7 @@ def choices(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return the ways to say which rows fail that mean something for this evaluation."""
     found = [(LOW, "With a score below a number, or without one"), (ERROR, "Without an answer")]
     if len(numeric := low_scores.numeric(evaluation)) > 1:
-        found[0] = (LOW, f"Failing any scorer: {_limits(evaluation, numeric)}, or without a score")
+        found[0] = (LOW, f"Failing {low_scores.words(evaluation)}, or without a score")
         found[1:1] = [(LOW_BY + name, f"{name} below a number, or without its score") for name in numeric]
     if evaluation.human_scores.exists():
         found.append((HUMAN, "With a human score of at most a number"))
@@ -85,10 +85,6 @@ def choices(evaluation: Evaluation) -> list[tuple[str, str]]:
         if not distribution.get("is_number"):
             found += [(f"{name}={label}", f"{name} said {label}") for label, _ in distribution.get("bars", [])]
     return found
-
-
-def _limits(evaluation: Evaluation, names: list[str]) -> str:
-    return ", ".join(f"{name.rpartition('::')[2]} below {low_scores.below(evaluation, name):g}" for name in names)
 
 
 def asks_below(evaluation: Evaluation, which: str) -> bool:

@@ -122,7 +122,8 @@ def _head(evaluation: Evaluation, name: str, query: QueryDict, meant: Filter) ->
     is_sorted = meant.scorer == name and meant.order in ("failures", BEST)
     turned = BEST if is_sorted and meant.order == "failures" else "failures"
     way = {"failures": "ascending", BEST: "descending"}[meant.order] if is_sorted else ""
-    return Head(name, changed(query, by=turned, scorer=name), way)
+    below = query.get("below", "") if meant.scorer == name else ""  # it was said of another function
+    return Head(name, changed(query, by=turned, scorer=name, below=below), way)
 
 
 def shown(row: EvaluatedRow, names: list[str]) -> Shown:

@@ -18,8 +18,24 @@ def numeric(evaluation: Evaluation) -> list[str]:
 
 
 def below(evaluation: Evaluation, function: str) -> float:
-    """Return the number under which a function's score is low if nobody says."""
-    return spread.usual_below(evaluation.distribution(function))
+    """Return the number under which a function's score is low: its pass mark of then, else what is usual."""
+    mark: float | None = (evaluation.scoring.get(function) or {}).get("fails_below")
+    return spread.usual_below(evaluation.distribution(function)) if mark is None else mark
+
+
+def deciding(evaluation: Evaluation, function: str) -> str:
+    """Return the function whose number alone decides which rows fail, empty where several do."""
+    names = numeric(evaluation)
+    return function if function in names else names[0] if len(names) == 1 and not function else ""
+
+
+def words(evaluation: Evaluation, function: str = "", limit: float | None = None) -> str:
+    """Return by which functions rows fail, and below which numbers, in words."""
+    usual = {name: below(evaluation, name) if limit is None else limit for name in numeric(evaluation)}
+    if function:
+        return f"{function} below {usual[function]:g}" if function in usual else function
+    told = ", ".join(f"{name.rpartition('::')[2]} below {number:g}" for name, number in usual.items())
+    return f"any scorer: {told}" if told else "any scorer"
 
 
 def only(

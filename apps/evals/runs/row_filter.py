@@ -9,6 +9,7 @@ from django.db.models import F, FloatField, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
+from apps.evals import spread
 from apps.evals.models import EvaluatedRow, Evaluation
 from apps.evals.runs import low_scores, row_json
 from apps.evals.spread import NO_NUMBER
@@ -23,7 +24,8 @@ Place = tuple[float, ...]  # what rows are put in order by, and the row's positi
 class Filter:
     """What the address of an evaluation's page says of its rows; ``value`` is JSON text, None for all slices.
 
-    ``scorer`` is the function that failing speaks of, empty for any of them.
+    ``scorer`` is the function that failing speaks of, empty for any of them; ``below`` the number its scores fail
+    below, None for what is usual.
     """
 
     words: str = ""
@@ -33,11 +35,12 @@ class Filter:
     unscored: bool = False
     scorer: str = ""
     failing: bool = False
+    below: float | None = None
     cut: bool = False
 
     @classmethod
     def of(cls, query: QueryDict) -> "Filter":
-        """Return what ``q``, ``by``, ``slice``, ``is``, ``unscored``, ``scorer``, ``failing`` and ``cut`` say.
+        """Return what ``q``, ``by``, ``slice``, ``is``, ``unscored``, ``scorer``, ``failing``, ``below``, ``cut`` say.
 
         Nonsense is left out.
         """
@@ -52,6 +55,7 @@ class Filter:
             unscored=bool(query.get("unscored")),
             scorer=scorer,
             failing=bool(query.get("failing")),
+            below=spread.number(query.get("below")),
             cut=bool(query.get("cut")),
         )
 
@@ -70,7 +74,7 @@ class Filter:
         if self.cut:
             rows = rows.filter(is_cut=True)
         if self.failing:
-            rows = low_scores.only(rows, evaluation, self.scorer)
+            rows = low_scores.only(rows, evaluation, self.scorer, self.below)
         return rows.filter(_holding(self.words)) if self.words else rows
 
     def beyond(self, evaluation: Evaluation, place: Place | None, *, forward: bool) -> QuerySet[EvaluatedRow]:

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from apps.core.fields import json_value
 from apps.evals import functions, results, spread
 from apps.evals.models import EvaluatedRow, Evaluation
-from apps.evals.runs import grid, row_json
+from apps.evals.runs import grid, low_scores, row_json
 from apps.evals.runs.row_filter import Filter
 from apps.evals.spread import Headline, Json
 
@@ -152,7 +152,7 @@ def label_of(value: str) -> str:
     return text[:CELL] or "(empty)"
 
 
-def chips(meant: Filter, query: QueryDict) -> list[tuple[str, str]]:
+def chips(evaluation: Evaluation, meant: Filter, query: QueryDict) -> list[tuple[str, str]]:
     """Return what leaves rows out beside words, in words, each with the address without it."""
     found = []
     if meant.value is not None:
@@ -162,5 +162,6 @@ def chips(meant: Filter, query: QueryDict) -> list[tuple[str, str]]:
     if meant.cut:
         found.append(("cut off", grid.changed(query, cut="")))
     if meant.failing:
-        found.append((f"failing {meant.scorer or 'any scorer'}", grid.changed(query, failing="")))
+        told = low_scores.words(evaluation, meant.scorer, meant.below)
+        found.append((f"failing {told}", grid.changed(query, failing="", below="")))
     return found

@@ -106,17 +106,25 @@ def _sliced(evaluation: Evaluation, query: QueryDict) -> Json:
         "columns": slices.columns(evaluation, meant.column),
         "slices": slices.table(evaluation, meant, query) if meant.column else [],
         "unsliced": grid.changed(query, slice="", **{"is": ""}),
-        "chips": slices.chips(meant, query),
+        "chips": slices.chips(evaluation, meant, query),
         "cut_off": "" if meant.cut else grid.changed(query, cut="1"),
         "unscored": "" if meant.unscored else grid.changed(query, unscored="1"),
     }
 
 
 def _failing(evaluation: Evaluation, query: QueryDict) -> Json:
-    """Return the functions failing may speak of, and what the dialog that keeps failing rows is asked for."""
-    numeric, scorer = low_scores.numeric(evaluation), Filter.of(query).scorer
-    keep_query = f"?{urlencode({'which': failing.LOW_BY + scorer})}" if len(numeric) > 1 and scorer in numeric else ""
-    return {"numeric": numeric, "keep_query": keep_query}
+    """Return the functions failing may speak of, the number below which, what the dialog for such rows is asked for."""
+    numeric, meant = low_scores.numeric(evaluation), Filter.of(query)
+    kept = {"which": failing.LOW_BY + meant.scorer} if len(numeric) > 1 and meant.scorer in numeric else {}
+    if meant.below is not None and (kept or len(numeric) == 1):
+        kept["below"] = f"{meant.below:g}"
+    limit = low_scores.below(evaluation, one) if (one := low_scores.deciding(evaluation, meant.scorer)) else None
+    limit = limit if meant.below is None else meant.below
+    return {
+        "numeric": numeric,
+        "keep_query": f"?{urlencode(kept)}" if kept else "",
+        "limit": f"{limit:g}" if one and meant.failing else "",
+    }
 
 
 def _run_before(evaluation: Evaluation) -> Evaluation | None:

@@ -27,7 +27,7 @@ from apps.evals.scoring.base import Scorer
 from apps.evals.scoring.catalog import BUILT_IN
 
 FIRST = "basic::equality"
-Store = Callable[[schemas.RegisterScoringFunctionRequest, Principal], ScoringFunction]
+Store = Callable[[schemas.RegisterScoringFunctionRequest, Principal, float | None], ScoringFunction]
 
 
 @require_http_methods(["GET", "POST"])
@@ -59,9 +59,13 @@ def _begun(copied: schemas.ScoringFn | None, scorer: Scorer) -> dict[str, Any]:
     if copied is None:
         return {"initial": {}, "params": None}
     return {
-        "initial": {"description": copied.description or ""} if copied.identifier not in BUILT_IN else {},
+        "initial": _about_own(copied) if copied.identifier not in BUILT_IN else {},
         "params": copied.params if copied.provider_resource_id == scorer.identifier else None,
     }
+
+
+def _about_own(told: schemas.ScoringFn) -> dict[str, Any]:
+    return {"description": told.description or "", "fails_below": told.metadata.get("fails_below")}
 
 
 def _new(request: HttpRequest, form: ScorerForm, *, status: int = 200, is_typed: bool = False) -> HttpResponse:
@@ -93,7 +97,7 @@ def scorer_edit(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
     form = ScorerForm(
         request.POST if request.method == "POST" else None,
         scorer=scorer,
-        initial={"description": told.description},
+        initial=_about_own(told),
         params=told.params,
         edited=told.identifier,
     )
@@ -107,7 +111,7 @@ def _stored(store: Store, request: HttpRequest, form: ScorerForm) -> ScoringFunc
     """Return the function as it was stored; None when it was refused, which the form then tells."""
     try:
         with transaction.atomic():
-            return store(form.request(), principal_of(request))
+            return store(form.request(), principal_of(request), form.cleaned_data["fails_below"])
     except ConsoleError as error:
         form.refuse(error.detail)
     except ValidationError as error:

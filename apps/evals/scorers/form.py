@@ -14,6 +14,10 @@ from apps.evals.scoring.catalog import BUILT_IN
 
 Json = dict[str, Any]
 RUNS = "provider_scoring_fn_id"
+PASS_MARK = (
+    "A row with a lower score fails. Empty: 0.5 for scores from 0 to 1; for others the middle of a run's scores, "
+    "the lowest and highest tenth left out."
+)
 TEXTS = ("parsing_regexes", "judge_model", "prompt_template", "judge_score_regexes")
 
 
@@ -50,6 +54,8 @@ class ScorerForm(forms.Form):
             label="Aggregations", choices=[(name, name) for name in AGGREGATIONS], initial=chosen, required=False,
             widget=forms.CheckboxSelectMultiple, help_text="What the scores of all rows are added up to.",
         )  # fmt: skip
+
+        self.fields["fails_below"] = forms.FloatField(required=False, help_text=PASS_MARK)
 
     @property
     def parameters(self) -> list[forms.BoundField]:
