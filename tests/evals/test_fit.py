@@ -26,7 +26,8 @@ def troubles(page: str) -> dict[str, str]:
 def test_a_scorer_says_which_columns_it_lacks_as_soon_as_the_dataset_is_chosen(web: Client, model: str) -> None:
     made.dataset()
     made.dataset("follows", [{"prompt": "No comma.", "question": "Hi", "answer": "Hi", "instruction_id_list": []}])
-    assert IFEVAL not in troubles(text(web, "/benchmarks/new/"))
+    empty = text(web, "/benchmarks/new/")
+    assert IFEVAL not in troubles(empty) and 'hx-vals="{&quot;act&quot;: &quot;choose&quot;}"' in empty
 
     sent = {"act": "choose", "dataset_id": "qa", "benchmark_id": "mine", "scoring_functions": [IFEVAL]}
     part = web.post("/benchmarks/new/", sent, headers={"HX-Request": "true"}).content.decode()
