@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import Conflict
+from apps.evals.current import is_current
 from apps.evals.models import Benchmark, Evaluation
 
 
@@ -18,6 +19,8 @@ def choose(run: Evaluation, actor: Principal) -> None:
     if not can_be(run):
         raise Conflict("A baseline is a run that has ended with scored rows. Wait until it is done, or choose another.")
     benchmark = Benchmark.objects.named(run.benchmark_id)
+    if not is_current(run):
+        raise Conflict(f"The run asked an earlier benchmark or dataset of this name: {benchmark} has other rows now.")
     if benchmark.baseline_id == run.pk:
         return
     Benchmark.objects.filter(pk=benchmark.pk).update(baseline=run)

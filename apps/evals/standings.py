@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.db.models import Count, Max
 
+from apps.evals.current import CURRENT
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.spread import Headline
 
@@ -54,9 +55,14 @@ def scores_of(run: Evaluation) -> list[tuple[str, Headline]]:
 
 
 def completed(benchmark_id: str) -> list[Evaluation]:
-    """Return the newest completed runs of a benchmark, newest first."""
-    rows = Evaluation.objects.filter(benchmark_id=benchmark_id).completed().listed()
+    """Return the newest completed runs of a benchmark as it is now, newest first."""
+    rows = Evaluation.objects.filter(CURRENT, benchmark_id=benchmark_id).completed().listed()
     return list(rows.defer("scoring")[:LOOKED_AT])
+
+
+def left_out(benchmark_id: str) -> int:
+    """Return how many completed runs have no place: they are of an earlier benchmark or dataset of the same id."""
+    return Evaluation.objects.filter(benchmark_id=benchmark_id).exclude(CURRENT).completed().count()
 
 
 def leaderboard(
@@ -128,7 +134,7 @@ def _value(value: float | None) -> float:
 def newest_of(benchmarks: Iterable[Benchmark]) -> dict[str, Newest]:
     """Return the newest scores of each benchmark; two queries."""
     scored_by = {one.benchmark_id: one.scoring_functions[:1] for one in benchmarks}
-    runs = Evaluation.objects.filter(benchmark_id__in=scored_by).completed()
+    runs = Evaluation.objects.filter(CURRENT, benchmark_id__in=scored_by).completed()
     places: dict[str, list[int]] = {name: [] for name in scored_by}
     newest = runs.order_by().values("benchmark_id", "fingerprint").annotate(newest=Max("pk"))
     for name, place in newest.order_by("-newest").values_list("benchmark_id", "newest"):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Tab
+from tests.browser.conftest import SIDEWAYS, Tab
 from tests.browser.rooms import ui
 from tests.browser.test_evaluations import ROWS, ended, register, start
 from tests.processes import Console
@@ -46,6 +46,13 @@ def test_a_long_name_of_a_scorer_takes_three_lines_of_a_head_and_leaves_its_scor
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.locator(".e-lead tr, .e-rows tr").evaluate_all(PAST_THE_EDGE) == []
         page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_nothing_of_a_run_reaches_past_the_narrowest_screen(tab: Tab, run: tuple[str, str]) -> None:
+    page = tab.open(f"/evaluations/{run[1]}/")
+    page.set_viewport_size({"width": 320, "height": 640})
+
+    assert page.evaluate(SIDEWAYS) == []
 
 
 def test_text_that_is_read_from_the_right_ends_at_the_left(tab: Tab, console: Console, run: tuple[str, str]) -> None:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.test import Client
 
+from apps.datasets.models import Dataset
 from apps.evals import evaluation, schemas, standings
 from apps.evals.benchmarks import history
 from apps.evals.models import Benchmark, Evaluation
@@ -134,6 +135,34 @@ def test_equals_share_a_place_and_the_next_function_puts_them_in_order(bench: Be
     assert [(one.newest.candidate, one.place) for one in board(PART)] == [("bob", 1), ("ana", 2), ("cyd", 3)]
 
 
+def test_a_benchmark_made_anew_ranks_only_the_runs_of_what_it_is_now(bench: Benchmark, at_work: Client) -> None:
+    old = made.evaluation([1.0, 1.0], candidate="old")
+    bench.delete()
+    made.dataset("other")
+    bench = made.benchmark("bench", "other", EXACT)
+    new = made.evaluation([0.0, 1.0], candidate="new", dataset_id="other")
+
+    assert [one.newest for one in board()] == [new] and standings.left_out("bench") == 1
+    assert [run for run, _ in standings.newest_of([bench])["bench"].scored] == [new]
+    page = at_work.get("/benchmarks/bench/").content.decode()
+    assert "1 run asked an earlier benchmark or dataset" in page and "1 runs" in page.partition("legend")[0]
+    assert page.count('data-ui="run-row"') == 2
+
+    at_work.post(f"/evaluations/{old.job.job_id}/baseline/", {"baseline": "yes"})
+    assert not Benchmark.objects.exclude(baseline=None).exists()
+    assert 'data-ui="set-baseline"' not in at_work.get(f"/evaluations/{old.job.job_id}/").content.decode()
+    assert 'data-ui="set-baseline"' in at_work.get(f"/evaluations/{new.job.job_id}/").content.decode()
+
+
+def test_a_dataset_made_anew_leaves_out_the_runs_that_asked_the_one_before(bench: Benchmark) -> None:
+    made.evaluation([1.0], candidate="old")
+    Dataset.objects.get().delete()
+    made.dataset()
+    new = made.evaluation([0.0], candidate="new")
+
+    assert [one.newest for one in board()] == [new] and standings.left_out("bench") == 1
+
+
 def test_who_has_no_score_of_the_function_has_no_place(bench: Benchmark, operator: Any) -> None:
     made.evaluation([1.0, 0.0], candidate="ana", functions=[EXACT])
     made.evaluation([0.0, 0.0], candidate="bob", functions=[PART])
@@ -150,7 +179,7 @@ def test_newest_scores_are_of_the_benchmarks_own_function_and_say_how_many_other
 ) -> None:
     made.dataset("other")
     other = made.benchmark("other", "other", PART)
-    made.evaluation([1.0], candidate="old", on="other", functions=[EXACT])
+    made.evaluation([1.0], candidate="old", on="other", dataset_id="other", functions=[EXACT])
     for at in range(5):
         made.evaluation([float(at % 2)], candidate=f"m{at}", functions=[PART, EXACT])
 

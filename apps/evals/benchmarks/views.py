@@ -94,6 +94,7 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
         "functions": [(name, known.get(name)) for name in chosen],
         "by": by,
         "standings": leaders,
+        "left_out": standings.left_out(benchmark_id),
         "any_cost": any(costs.of(one.newest).cost for one in leaders),
         "chart": history.chart(done, by, benchmark.baseline) if by else None,
         "runs": [(run, standings.scores_of(run)) for run in runs[:SHOWN_RUNS]],

@@ -82,10 +82,10 @@ def baseless(query: QueryDict) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def usual(run: Evaluation, base: Evaluation | None) -> str:
-    """Return the query string that holds a run against a base; without another one it asks which to compare with."""
+def usual(run: Evaluation, base: str | None) -> str:
+    """Return the query string that holds a run against the job of a base; without another run it asks for one."""
     job_id = run.job.job_id
-    return Asked(job_id, ()).link() if base is None or base == run else Asked(base.job.job_id, (job_id,)).link()
+    return Asked(job_id, ()).link() if base in (None, job_id) else Asked(base, (job_id,)).link()
 
 
 def runs(job_ids: list[str]) -> list[Evaluation]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from apps.evals import costs
+from apps.evals.current import CURRENT
 from apps.evals.models import Evaluation
 from apps.evals.running import candidates
 from apps.evals.runs.form import RunForm
@@ -67,7 +68,7 @@ def _is_refused(form: RunForm) -> bool:
 
 def _earlier(benchmark_id: str, names: list[str]) -> dict[str, Evaluation]:
     """Return the newest completed run of each candidate that ran from its first row to its last."""
-    runs = Evaluation.objects.filter(benchmark_id=benchmark_id, candidate__in=names, row_count__gt=0)
+    runs = Evaluation.objects.filter(CURRENT, benchmark_id=benchmark_id, candidate__in=names, row_count__gt=0)
     whole = runs.completed().filter(job__retry_of=None)
     return {run.candidate: run for run in whole.newest_of_each("candidate").listed().defer("aggregated")}
 

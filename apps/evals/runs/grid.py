@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Subquery
 from django.http import QueryDict
 from pydantic_core import from_json
 
@@ -160,12 +161,13 @@ def neighbours(evaluation: Evaluation, row: EvaluatedRow, query: QueryDict) -> t
     """Return the numbers of the rows before and after a row, of those the page shows and in its order."""
     meant = Filter.of(query)
     place = meant.place_of(evaluation, row)
-    both = (
-        meant.beyond(evaluation, place, forward=forward).values_list("position", flat=True)[:1]
-        for forward in (False, True)
+    before, after = (
+        Subquery(meant.beyond(evaluation, place, forward=forward).values("position")[:1]) for forward in (False, True)
     )
-    before, after = (next((position + 1 for position in some), None) for some in both)
-    return before, after
+    numbers: tuple[int | None, int | None] = (
+        EvaluatedRow.objects.filter(pk=row.pk).values_list(before + 1, after + 1).get()
+    )
+    return numbers
 
 
 def talk(value: Json) -> list[dict[str, str]]:

@@ -17,12 +17,12 @@ from apps.core import once
 from apps.core.code import Call, origin_of
 from apps.core.errors import ConsoleError
 from apps.core.htmx import is_partial
-from apps.datasets.models import Dataset
 from apps.evals import baseline, code, costs, lookup, results
 from apps.evals.compare import address, since_baseline
 from apps.evals.evaluation import KIND
 from apps.evals.models import Benchmark, Evaluation
-from apps.evals.runs import export_views, failing, grid, low_scores, removal_views, rerun, slices, tiles
+from apps.evals.runs import around, export_views, failing, grid, low_scores, removal_views, rerun, slices, tiles
+from apps.evals.runs.around import Around
 from apps.evals.runs.row_filter import Filter
 from apps.jobs import runner
 from apps.jobs.live import must_poll
@@ -55,11 +55,12 @@ def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None
     job, query = evaluation.job, request.GET if query is None else query
     names = (job.topic, f"evaluation:{job.job_id}")
     numbers = [str(async_to_sync(topics.head)(name)) for name in names]
-    evaluation.refresh_from_db(fields=SUMS)
+    if job.is_active:  # what has ended does not change
+        evaluation.refresh_from_db(fields=SUMS)
     results.bring_up(evaluation)
     if job.is_active and evaluation.row_total:  # the job tells of its rows at another time than they are stored
         job.progress = job.progress | {"done": evaluation.row_count, "total": evaluation.row_total}
-    candidate = evaluation.config.eval_candidate
+    candidate, beside = evaluation.config.eval_candidate, around.of(evaluation)
     return {
         "evaluation": evaluation,
         "job": job,
@@ -72,30 +73,30 @@ def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None
         "who_scored": costs.who_scored(evaluation, evaluation.judged),
         "page": grid.page_of(evaluation, query),
         "here": query.urlencode(),
-        "retried_as": job.retries.order_by("-pk").first(),
+        "retried_as": beside.retried_as,
         "can_run_again": rerun.can_run_again(evaluation),
-        "has_dataset": Dataset.objects.shown().filter(dataset_id=evaluation.dataset_id).exists(),
+        "has_dataset": beside.has_dataset,
         "calls": _code(request, evaluation),
         "export_kinds": [(kind, name) for kind, (_, name) in export_views.KINDS.items()],
-        **_against_baseline(evaluation, query),
+        **_against_baseline(evaluation, query, beside),
         **_failing(evaluation, query),
         **_sliced(evaluation, query),
     }
 
 
-def _against_baseline(evaluation: Evaluation, query: QueryDict) -> Json:
+def _against_baseline(evaluation: Evaluation, query: QueryDict, beside: Around) -> Json:
     """Return the tiles with how far each is from the benchmark's baseline, and what the run may be held against."""
     benchmark = Benchmark.objects.with_baseline(evaluation.benchmark_id)
-    base = benchmark.baseline if benchmark else None
+    base = benchmark.baseline if benchmark and beside.is_current else None
     held = base if base != evaluation else None
     changes = since_baseline.changes(evaluation, held, is_patient="changes" in query) if held else {}
     return {
         "has_benchmark": benchmark is not None,
         "baseline": base,
-        "can_be_baseline": benchmark is not None and baseline.can_be(evaluation),
+        "can_be_baseline": beside.is_current and baseline.can_be(evaluation),
         "tiles": tiles.of(evaluation, changes or {}),
         "is_changes_late": changes is None,
-        "compare_query": address.usual(evaluation, base or _run_before(evaluation)),
+        "compare_query": address.usual(evaluation, base.job.job_id if base else beside.before),
     }
 
 
@@ -125,12 +126,6 @@ def _failing(evaluation: Evaluation, query: QueryDict) -> Json:
         "keep_query": f"?{urlencode(kept)}" if kept else "",
         "limit": f"{limit:g}" if one and meant.failing else "",
     }
-
-
-def _run_before(evaluation: Evaluation) -> Evaluation | None:
-    """Return the newest completed run of the benchmark before this one."""
-    runs = Evaluation.objects.filter(benchmark_id=evaluation.benchmark_id, pk__lt=evaluation.pk)
-    return runs.completed().listed().first()
 
 
 @require_POST
