@@ -10,6 +10,7 @@ from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import Tab
 from tests.browser.rooms import answers, chat_path, is_live, say, turns_of, ui
+from tests.browser.test_evaluations import register
 from tests.processes import Console
 from tests.program import Program
 
@@ -127,3 +128,36 @@ def test_a_hidden_page_catches_up_when_it_is_shown(tab: Tab, console: Console) -
     page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
 
     expect(answers(page)).to_have_text("While you were away.")
+
+
+LEFT = "dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))"
+BACK = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
+
+
+def test_a_page_the_browser_kept_says_that_its_object_is_gone(tab: Tab, console: Console) -> None:
+    program = Program(console)
+    register(program, "kept", [{"question": "Say A", "answer": "A"}])
+    page = tab.open("/benchmarks/kept/")
+    page.evaluate("document.getElementById('delete-benchmark').showModal()")
+
+    page.evaluate(LEFT)
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    program.ok(program.http.delete("/v1alpha/eval/benchmarks/kept"))
+    tab.expect_trouble("status of 404")
+    page.evaluate(BACK)
+
+    expect(ui(page, "tombstone")).to_contain_text("kept was deleted")
+
+
+def test_a_page_the_browser_kept_is_loaded_again_unless_something_was_typed(tab: Tab) -> None:
+    page = tab.open("/agents/new/")
+    page.evaluate("window.isOld = true")
+    page.fill("#id_name", "Half a name")
+    page.evaluate(LEFT + ";" + BACK)
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.isOld")
+
+    tab.open("/benchmarks/")
+    page.evaluate("window.isOld = true")
+    page.evaluate(LEFT + ";" + BACK)
+    page.wait_for_function("!window.isOld")
