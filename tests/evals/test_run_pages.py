@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from apps.core import db, live
 from apps.datasets.models import Dataset, Row
 from apps.evals import human, results
 from apps.evals.models import Benchmark, Evaluation
+from apps.evals.runs import grid
 from apps.jobs.models import Job, Status
 from tests import build
 from tests.evals import made
@@ -207,6 +209,39 @@ def test_answers_that_were_cut_off_are_marked_counted_and_found(web: Client, ben
     assert "row-cut" not in text(web, f"{path}rows/1/") and "row-cut" not in text(web, f"{path}rows/3/")
     assert [row["is_cut"] for row in table] == ["False", "True", "False"]
     assert "cut off" not in text(web, f"/evaluations/{made.evaluation([1.0]).job.job_id}/")
+
+
+def test_a_filter_is_told_by_what_exports_its_rows(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0, 0.0])
+    here = f"/evaluations/{one.job.job_id}/"
+
+    plain, some, none = (
+        " ".join(text(web, here + query).split()) for query in ("", "?failing=1", "?q=nothing+like+it")
+    )
+
+    assert "Export CSV" in plain and "Export CSV" in none and "filtered" not in plain + none
+    assert "Export 2 filtered rows, CSV" in some and "Export all 3 rows, JSON Lines" in some
+    for query, name in (("", f"bench-run-{one.pk}.csv"), ("?failing=1", f"bench-run-{one.pk}-filtered.csv")):
+        with closing(web.get(f"{here}export/csv/{query}")) as sent:
+            assert f'"{name}"' in sent.headers["Content-Disposition"]
+
+
+def test_more_filtered_rows_than_a_page_shows_are_counted(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([0.0] * (grid.SIZE + 3) + [1.0])
+
+    page = text(web, f"/evaluations/{one.job.job_id}/?failing=1")
+    assert f"Export {grid.SIZE + 3} filtered rows" in " ".join(page.split())
+
+
+def test_a_table_has_every_column_of_the_dataset(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1.0, 0.0])
+    one.rows.filter(position=1).update(row=json.dumps({"question": "Who?", "level": 3, "tags": ["a"], "note": "=1+1"}))
+
+    file = b"".join(web.get(f"/evaluations/{one.job.job_id}/export/csv/").streaming_content).decode()
+
+    first, second = csv.DictReader(io.StringIO(file))
+    assert (first["input.question"], first["input.answer"], first["input.level"]) == ("What is 0?", "It is 0", "")
+    assert (second["input.level"], second["input.tags"], second["input.note"]) == ("3", '["a"]', "'=1+1")
 
 
 def test_what_a_model_wrote_is_no_formula_in_a_spreadsheet(web: Client, bench: Benchmark) -> None:

@@ -35,9 +35,11 @@ def evaluation_export(request: HttpRequest, job_id: str, kind: str) -> HttpRespo
     evaluation = lookup.evaluation_or_404(job_id)
     if kind not in KINDS:
         raise Http404(f"Nothing is exported as '{kind}'")
-    parts = _parts(kind, evaluation, _all(evaluation, Filter.of(request.GET).rows(evaluation)))
+    meant = Filter.of(request.GET)
+    parts = _parts(kind, evaluation, meant.rows(evaluation))
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", evaluation.benchmark_id)[:80].strip("-.") or "evaluation"
-    return as_file(parts, f"{name}-run-{evaluation.pk}.{kind}", KINDS[kind][0])
+    part = "-filtered" if meant.is_set else ""
+    return as_file(parts, f"{name}-run-{evaluation.pk}{part}.{kind}", KINDS[kind][0])
 
 
 def _all(evaluation: Evaluation, rows: QuerySet[EvaluatedRow]) -> Iterator[list[Row]]:
@@ -52,15 +54,23 @@ def _all(evaluation: Evaluation, rows: QuerySet[EvaluatedRow]) -> Iterator[list[
         after = some[-1].position
 
 
-def _parts(kind: str, evaluation: Evaluation, chunks: Iterator[list[Row]]) -> Iterator[bytes]:
+def _parts(kind: str, evaluation: Evaluation, rows: QuerySet[EvaluatedRow]) -> Iterator[bytes]:
     names = list(evaluation.scoring)
     if kind == "csv":
-        yield csv_lines([["row", "input", "expected", "generated", *names, *HUMAN, *REST, *SPENT]])
-        for some in chunks:
-            yield csv_lines([_cells(evaluation, row, given, names) for row, given in some])
+        columns = _columns(rows)
+        own = [f"input.{name}" for name in columns]
+        yield csv_lines([["row", "input", "expected", "generated", *names, *HUMAN, *own, *REST, *SPENT]])
+        for some in _all(evaluation, rows):
+            yield csv_lines([_cells(evaluation, row, given, names, columns) for row, given in some])
         return
-    for some in chunks:
+    for some in _all(evaluation, rows):
         yield "".join(f"{json_text(_object(evaluation, row, given))}\n" for row, given in some).encode()
+
+
+def _columns(rows: QuerySet[EvaluatedRow]) -> list[str]:
+    """Return the columns of the dataset's rows in the order they are first met."""
+    texts = rows.order_by("position").values_list("row", flat=True).iterator(CHUNK)
+    return list(dict.fromkeys(name for text in texts for name in json_value(text)))
 
 
 def _object(evaluation: Evaluation, row: EvaluatedRow, given: list[HumanScore]) -> Json:
@@ -88,7 +98,9 @@ def _spent(evaluation: Evaluation, row: EvaluatedRow) -> list[Any]:
     return judges + ([f"{told.cost.amount:f}", told.cost.currency] if told.cost else [None, None])
 
 
-def _cells(evaluation: Evaluation, row: EvaluatedRow, given: list[HumanScore], names: list[str]) -> list[Any]:
+def _cells(
+    evaluation: Evaluation, row: EvaluatedRow, given: list[HumanScore], names: list[str], columns: list[str]
+) -> list[Any]:
     value, generation, scores = json_value(row.row), from_json(row.generation), from_json(row.scores)
     return [
         row.position + 1,
@@ -98,6 +110,7 @@ def _cells(evaluation: Evaluation, row: EvaluatedRow, given: list[HumanScore], n
         *((scores.get(name) or {}).get("score") for name in names),
         row.human,
         "\n".join(one.note for one in given if one.note),
+        *(grid.words_of(value.get(name)) for name in columns),
         *(getattr(row, name) for name in REST),
         *_spent(evaluation, row),
     ]

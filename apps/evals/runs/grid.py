@@ -96,6 +96,13 @@ def page_of(evaluation: Evaluation, query: QueryDict) -> RowPage:
     return _page(evaluation, some[:SIZE], query, meant, earlier=after is not None, later=len(some) > SIZE)
 
 
+def meant_count(evaluation: Evaluation, page: RowPage) -> int:
+    """Return how many rows the filter of a page means; 0 where there is none. Those of a single page are counted."""
+    if not page.meant.is_set:
+        return 0
+    return page.meant.rows(evaluation).count() if page.earlier or page.later else len(page.rows)
+
+
 def _page(
     evaluation: Evaluation, found: list[EvaluatedRow], query: QueryDict, meant: Filter, *, earlier: bool, later: bool
 ) -> RowPage:

@@ -61,6 +61,7 @@ def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None
     if job.is_active and evaluation.row_total:  # the job tells of its rows at another time than they are stored
         job.progress = job.progress | {"done": evaluation.row_count, "total": evaluation.row_total}
     candidate, beside = evaluation.config.eval_candidate, around.of(evaluation)
+    page = grid.page_of(evaluation, query)
     return {
         "evaluation": evaluation,
         "job": job,
@@ -71,7 +72,8 @@ def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None
         "poll": must_poll(job),
         "spent": costs.of(evaluation),
         "who_scored": costs.who_scored(evaluation, evaluation.judged),
-        "page": grid.page_of(evaluation, query),
+        "page": page,
+        "filtered": grid.meant_count(evaluation, page),
         "here": query.urlencode(),
         "retried_as": beside.retried_as,
         "can_run_again": rerun.can_run_again(evaluation),
