@@ -111,6 +111,28 @@ doc.addEventListener("keydown", (event) => {
   pressed = pressed.then(() => press(key));
 }, true);
 
+// What the estimate or a trial refuses stands beside its field; what was told there goes when it is changed
+function place(told) {
+  const control = doc.getElementById(told.id.slice(0, -2)), field = control?.closest(".f");
+  if (!field) return;
+  field.append(told.cloneNode(true));
+  field.closest("details")?.setAttribute("open", "");
+  if (!control.matches("input,select,textarea")) return;
+  control.setAttribute("aria-invalid", "true");
+  control.setAttribute("aria-describedby", [...new Set([...(control.getAttribute("aria-describedby") ?? "").split(" "), told.id])].join(" ").trim());
+}
+function unsay(part) {
+  for (const told of part.querySelectorAll("[id$='-e']")) told.remove();
+  for (const control of part.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+}
+doc.addEventListener("htmx:afterSwap", ({ target }) => {
+  const part = target.closest("#estimate,#trial-rows"), form = doc.getElementById("run-form");
+  if (!part || !form) return;
+  unsay(form);
+  for (const told of part.querySelector("[data-wrong]")?.content.children ?? []) place(told);
+});
+doc.addEventListener("change", ({ target }) => { const field = target.closest("form .f"); if (field) unsay(field); });
+
 // Log lines of the job are not shown here; its progress comes with the numbers beside it, so that they agree
 doc.addEventListener("live:frame", (event) => {
   if (event.target.id !== "evaluation" || !["#job-lines", "#job-progress"].includes(event.detail.target)) return;

@@ -227,8 +227,8 @@ def test_which_number_makes_a_row_fail_is_shown_and_can_be_changed(web: Client, 
     usual, higher = text(web, path), text(web, f"{path}&below=9")
 
     assert shown(usual) == ["3", "4"] and 'name="below" type="number" step="any" value="7"' in usual
-    assert "any scorer: equality below 7" in usual
-    assert shown(higher) == ["2", "3", "4"] and "any scorer: equality below 9" in higher
+    assert ">failing below 7<" in usual
+    assert shown(higher) == ["2", "3", "4"] and ">failing below 9<" in higher
     search = higher.split('aria-label="Search rows"')[1].split("</form>")[0]
     assert '<input type="hidden" name="below" value="9">' in search
     assert shown(text(web, f"{path}&below=nan")) == shown(usual)

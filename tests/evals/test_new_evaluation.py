@@ -215,3 +215,40 @@ def test_three_rows_are_tried_without_keeping_anything(web: Client, model: str) 
         "/evaluations/new/?benchmark=bench", {"act": "try"}, headers={"HX-Request": "true"}
     ).content.decode()
     assert "<h1" not in part and "Choose at least one" in part and "Not tried" in part
+
+
+def test_the_only_model_is_chosen_from_the_start_unless_an_agent_is_meant(
+    web: Client, bench: Benchmark, model: str
+) -> None:
+    path, chosen = "/evaluations/new/?benchmark=bench", re.compile(rf'value="{model}"[^>]* checked')
+    page = text(web, path)
+    assert chosen.search(page) and 'data-ui="no-agent"' in page and 'href="/agents/new/"' in page
+
+    one = build.agent(model=model)
+    page = text(web, f"{path}&agent={one.agent_id}")
+    assert not chosen.search(page) and 'data-ui="no-agent"' not in page
+    build.model(build.provider("other"), "another")
+    build.forget()
+    assert not chosen.search(text(web, path))
+
+
+def test_fields_of_another_strategy_say_nothing(web: Client, bench: Benchmark, model: str) -> None:
+    sent = {"models": [model], "temperature": "99", "top_k": "0", "top_p": "7"}
+
+    refused = web.post("/evaluations/new/?benchmark=bench", {**sent, "strategy": "top_k"}).content.decode()
+    assert 'id="id_top_k-e"' in refused and 'id="id_temperature-e"' not in refused
+    assert web.post("/evaluations/new/?benchmark=bench", {**sent, "strategy": "greedy"}).status_code == 302
+    assert Evaluation.objects.get().config.eval_candidate.sampling_params.strategy.type == "greedy"
+
+
+def test_what_the_estimate_and_a_trial_refuse_comes_with_its_field(web: Client, bench: Benchmark, model: str) -> None:
+    sent = {"models": [model], "num_examples": "0"}
+
+    estimate = web.post("/evaluations/estimate/?benchmark=bench", sent).content.decode()
+    tried = web.post(
+        "/evaluations/new/?benchmark=bench", {**sent, "act": "try"}, headers={"HX-Request": "true"}
+    ).content.decode()
+
+    for page in (estimate, tried):
+        wrong = page.split("<template data-wrong>")[1].split("</template>")[0]
+        assert re.findall(r'id="([^"]+)"', wrong) == ["id_num_examples-e"] and "greater than or equal to 1" in wrong

@@ -23,6 +23,11 @@ from apps.evals.scoring.catalog import BUILT_IN
 OFFERED = 100
 MOST_RUNS = 20
 SEVERAL = ("models", "agents", "system_message")
+NOT_OF = {  # the fields each strategy has no use for
+    "greedy": ("temperature", "top_p", "top_k"),
+    "top_p": ("top_k",),
+    "top_k": ("temperature", "top_p"),
+}
 SAMPLING = ("strategy", "temperature", "top_p", "top_k", "max_tokens")
 
 
@@ -57,9 +62,9 @@ class RunForm(forms.Form):
     )
     times = forms.IntegerField(required=False, min_value=1, max_value=5, initial=1, label="Runs of each candidate")
     strategy = forms.ChoiceField(required=False, choices=STRATEGIES, label="Sampling", initial="greedy")
-    temperature = forms.FloatField(required=False, min_value=0.01, max_value=10, help_text="For top p; above 0.")
+    temperature = forms.FloatField(required=False, min_value=0.01, max_value=10, help_text="Above 0.")
     top_p = forms.FloatField(required=False, min_value=0.01, max_value=1, label="Top p")
-    top_k = forms.IntegerField(required=False, min_value=1, label="Top k", help_text="For top k.")
+    top_k = forms.IntegerField(required=False, min_value=1, label="Top k")
     max_tokens = forms.IntegerField(required=False, min_value=0, initial="0", help_text="0: the model decides.")
     system_message = Messages(required=False)
 
@@ -68,6 +73,8 @@ class RunForm(forms.Form):
         self.benchmark, self.dataset = benchmark, dataset
         self.known = [model.identifier for model in known.models()]
         self.offered = {one.agent_id: one for one in Agent.objects.order_by("-id")[:OFFERED]}
+        if len(self.known) == 1 and not self.initial.get("models") and not self.initial.get("agents"):
+            self.initial["models"] = self.known
         self.fields["models"].choices = [(name, name) for name in self.known]  # type: ignore[attr-defined]
         named = [(one.agent_id, f"{one} · {one.model}") for one in self.offered.values()]
         self.fields["agents"].choices = named  # type: ignore[attr-defined]
@@ -134,6 +141,8 @@ class RunForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Build each candidate's configuration; what the API objects to stands beside the field it means."""
         data = super().clean() or {}
+        for name in NOT_OF.get(data.get("strategy") or "greedy", ()):  # hidden: what was left there says nothing
+            self.errors.pop(name, None)
         chosen = [*data.get("models", []), *data.get("agents", [])]
         if not chosen and not {"models", "agents"} & self.errors.keys():
             self.add_error("models", "Choose at least one model or agent.")

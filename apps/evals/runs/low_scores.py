@@ -34,6 +34,8 @@ def words(evaluation: Evaluation, function: str = "", limit: float | None = None
     usual = {name: below(evaluation, name) if limit is None else limit for name in numeric(evaluation)}
     if function:
         return f"{function} below {usual[function]:g}" if function in usual else function
+    if len(evaluation.scoring) == 1:
+        return "".join(f"below {number:g}" for number in usual.values()) or "any scorer"
     told = ", ".join(f"{name.rpartition('::')[2]} below {number:g}" for name, number in usual.items())
     return f"any scorer: {told}" if told else "any scorer"
 
