@@ -131,7 +131,8 @@ doc.addEventListener("htmx:afterSwap", ({ target }) => {
   unsay(form);
   for (const told of part.querySelector("[data-wrong]")?.content.children ?? []) place(told);
 });
-doc.addEventListener("change", ({ target }) => { const field = target.closest("form .f"); if (field) unsay(field); });
+// Not on change: that comes with a press elsewhere, which would miss what moves up
+doc.addEventListener("input", ({ target }) => { const field = target.closest("form .f"); if (field) unsay(field); });
 
 // Log lines of the job are not shown here; its progress comes with the numbers beside it, so that they agree
 doc.addEventListener("live:frame", (event) => {

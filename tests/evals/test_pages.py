@@ -93,7 +93,7 @@ def test_a_benchmark_is_made_by_the_form(web: Client) -> None:
     assert (kept.dataset_id, kept.scoring_functions) == ("qa", ["basic::equality", "basic::subset_of"])
     assert kept.metadata == {"owner": "ana"}
     page = text(web, "/benchmarks/suite/a/")
-    assert "owner" in page and "Nobody was measured yet" in page
+    assert "owner" in page and "No candidate has a score yet" in page
     again = web.post("/benchmarks/new/", sent)
     assert again.status_code == 422 and "exists already" in again.content.decode()
 
@@ -145,7 +145,7 @@ def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench:
     assert places == {"/benchmarks/"}
     assert not Benchmark.objects.exists()
     assert Job.objects.filter(status=Status.CANCELLED).count() == 7
-    assert "deleted this benchmark on" in text(web, "/benchmarks/bench/", 404)
+    assert "operator deleted this benchmark: " in text(web, "/benchmarks/bench/", 404)
     text(web, "/benchmarks/never/", 404)
     assert "benchmark bench, deleted" in text(web, f"/evaluations/{Job.objects.earliest('id').job_id}/")
 

@@ -60,7 +60,7 @@ class RunForm(forms.Form):
     num_examples = forms.IntegerField(
         required=False, min_value=1, label="Rows", help_text="The first rows only; empty for all."
     )
-    times = forms.IntegerField(required=False, min_value=1, max_value=5, initial=1, label="Runs of each candidate")
+    times = forms.IntegerField(required=False, min_value=1, max_value=5, initial=1, label="Runs for each candidate")
     strategy = forms.ChoiceField(required=False, choices=STRATEGIES, label="Sampling", initial="greedy")
     temperature = forms.FloatField(required=False, min_value=0.01, max_value=10, help_text="Above 0.")
     top_p = forms.FloatField(required=False, min_value=0.01, max_value=1, label="Top p")

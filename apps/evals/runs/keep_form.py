@@ -27,7 +27,7 @@ class KeepForm(forms.Form):
 
     into = forms.ChoiceField(label="Dataset", required=False)
     name = forms.CharField(label="Name of the new dataset", max_length=255, required=False)
-    purpose = forms.ChoiceField(choices=Purpose.choices, label="For", required=False)
+    purpose = forms.ChoiceField(choices=Purpose.choices, label="Purpose", required=False)
 
     def __init__(self, data: Any, *, evaluation: Evaluation, chosen: Chosen) -> None:
         said = {name: value for name, value in data.items() if value != ""}

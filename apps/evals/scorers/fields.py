@@ -76,7 +76,7 @@ def expressions_field(name: str, own: list[str], usual: list[str]) -> forms.Char
     label = "Expressions for the score" if name.startswith("judge") else "Expressions for the answer"
     help_text = "One a line, tried in order; the first group of the first match counts."
     if not is_told:
-        help_text += f" Empty: the {len(own)} of its own."
+        help_text += f" Left empty, the {len(own)} it comes with are tried."
     widget = LongText(attrs={"rows": 3, **TEXT})
     initial = "\n".join(own) if is_told else ""
     return forms.CharField(

@@ -14,6 +14,10 @@ from apps.evals.scoring.catalog import BUILT_IN
 
 Json = dict[str, Any]
 RUNS = "provider_scoring_fn_id"
+AGGREGATIONS_HELP = (
+    "What the scores of all rows are added up to. A weighted average counts each row by the weight that comes with its "
+    "score, as 1 where none does."
+)
 PASS_MARK = (
     "A row with a lower score fails. Empty: 0.5 for scores from 0 to 1; for others the middle of a run's scores, "
     "the lowest and highest tenth left out."
@@ -52,7 +56,7 @@ class ScorerForm(forms.Form):
         chosen = list(own.aggregation_functions) if own is not None else ["average"]
         self.fields["aggregation_functions"] = forms.MultipleChoiceField(
             label="Aggregations", choices=[(name, name) for name in AGGREGATIONS], initial=chosen, required=False,
-            widget=forms.CheckboxSelectMultiple, help_text="What the scores of all rows are added up to.",
+            widget=forms.CheckboxSelectMultiple, help_text=AGGREGATIONS_HELP,
         )  # fmt: skip
 
         self.fields["fails_below"] = forms.FloatField(required=False, help_text=PASS_MARK)
