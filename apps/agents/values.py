@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 SHORT = 2_048
+MEDIUM = 10_000  # of one of several texts on a page
 LONG = 100_000
+CUT = " …"
 
 
 class Shown(NamedTuple):
@@ -13,6 +15,11 @@ class Shown(NamedTuple):
 
     value: Any
     whole: int
+
+    @property
+    def first(self) -> int:
+        """How many characters are shown of a value that was cut."""
+        return len(self.value.removesuffix(CUT)) if self.whole else 0
 
 
 def as_value(text: Any) -> Any:
@@ -28,4 +35,4 @@ def as_value(text: Any) -> Any:
 def cut(value: Any, limit: int = SHORT) -> Shown:
     """Return the value, or its first characters when it is long."""
     text = value if isinstance(value, str) else to_json(value, indent=2).decode()
-    return Shown(value, 0) if len(text) <= limit else Shown(text[:limit] + " …", len(text))
+    return Shown(value, 0) if len(text) <= limit else Shown(text[:limit] + CUT, len(text))

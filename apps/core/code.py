@@ -20,11 +20,15 @@ client = LlamaStackClient(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the API, for a shell and with the published client; one that only reads has a path to open."""
+    """One call of the API, for a shell and with the published client; one that only reads has a path to open.
+
+    One that reads a long body from a ``file`` has the path the file comes from.
+    """
 
     curl: str
     python: str
     path: str = ""
+    file: str = ""
 
 
 def origin_of(request: HttpRequest) -> str:

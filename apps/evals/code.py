@@ -7,12 +7,15 @@ from textwrap import indent
 from typing import Any
 from urllib.parse import quote
 
+from django.urls import reverse
+
 from apps.core.code import AUTHORIZED, CLIENT, Call, post, read
 from apps.core.fields import json_text
 from apps.evals import schemas
 from apps.evals.models import Evaluation
 
 Json = dict[str, Any]
+FILE, LONGEST = "request.json", 10_000  # where a body of more characters is read from
 FLIPPED = """\
 base, other = (
     client.alpha.eval.jobs.retrieve(job, benchmark_id=benchmark)
@@ -27,13 +30,29 @@ flipped = [
 """
 
 
-def run(origin: str, benchmark_id: str, config: schemas.BenchmarkConfig) -> Call:
-    """Return the call that runs a benchmark so."""
+def run(origin: str, benchmark_id: str, config: schemas.BenchmarkConfig, path: str = "") -> Call:
+    """Return the call that runs a benchmark so; a long body is read from a file, which is at the path."""
+    body = body_of(config)
+    text, told = json_text(body), _assigned("config", body["benchmark_config"])
+    is_long = len(text) > LONGEST
+    if is_long:
+        text, told = f"@{FILE}", f'config = json.load(open("{FILE}"))["benchmark_config"]\n'
+    head = ("import json\n" if is_long else "") + CLIENT.format(origin=origin)
+    python = f"{told}job = client.alpha.eval.run_eval({benchmark_id!r}, benchmark_config=config)\n"
+    curl = post(_jobs(origin, benchmark_id), text)
+    return Call(curl, head + python + "print(job.job_id, job.status)", *((path, FILE) if is_long else ()))
+
+
+def body_of(config: schemas.BenchmarkConfig) -> Json:
+    """Return the body of the request that runs a benchmark so."""
     told = config.model_dump(mode="json", exclude_none=True)
     told.setdefault("scoring_params", {})
-    curl = post(_jobs(origin, benchmark_id), json_text({"benchmark_config": told}))
-    python = f"{_assigned('config', told)}job = client.alpha.eval.run_eval({benchmark_id!r}, benchmark_config=config)\n"
-    return Call(curl, CLIENT.format(origin=origin) + python + "print(job.job_id, job.status)")
+    return {"benchmark_config": told}
+
+
+def path_of(evaluation: Evaluation) -> str:
+    """Return where the body of the request that started a run is read."""
+    return reverse("evals:evaluation-json", args=[evaluation.job.job_id, "request"])
 
 
 def result(origin: str, benchmark_id: str, job_id: str) -> Call:

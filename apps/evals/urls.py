@@ -9,7 +9,7 @@ from apps.evals.compare import baseline_views
 from apps.evals.compare import export_views as compare_exports
 from apps.evals.compare import keep_views as compare_keeps
 from apps.evals.compare import views as compare
-from apps.evals.runs import export_views, keep_views, list_views, removal_views, row_views, start_views
+from apps.evals.runs import export_views, json_views, keep_views, list_views, removal_views, row_views, start_views
 from apps.evals.runs import views as runs
 from apps.evals.scorers import change_views as scorer_changes
 from apps.evals.scorers import views as scorers
@@ -50,6 +50,7 @@ urlpatterns = [
     path(f"{SCHEDULE}pause/", schedules.schedule_pause, name="schedule-pause"),
     path(f"{SCHEDULE}delete/", schedules.schedule_delete, name="schedule-delete"),
     path(f"{RUN}rows/<int:number>/", row_views.evaluation_row, name="evaluation-row"),
+    path(f"{RUN}rows/<int:number>.json", json_views.row_json, name="row-json"),
     path(f"{RUN}rows/<int:number>/score/", row_views.row_score, name="row-score"),
     path(f"{RUN}cancel/", runs.evaluation_cancel, name="evaluation-cancel"),
     path(f"{RUN}baseline/", baseline_views.evaluation_baseline, name="evaluation-baseline"),
@@ -57,6 +58,7 @@ urlpatterns = [
     path(f"{RUN}delete/", removal_views.evaluation_delete, name="evaluation-delete"),
     path(f"{RUN}keep/", keep_views.rows_keep, name="rows-keep"),
     path(f"{RUN}export/<str:kind>/", export_views.evaluation_export, name="evaluation-export"),
+    path(f"{RUN}<str:what>.json", json_views.evaluation_json, name="evaluation-json"),
     path(RUN, runs.evaluation_detail, name="evaluation-detail"),
     path("scorers/", scorers.scorer_list, name="scorer-list"),
     path("scorers/new/", scorer_changes.scorer_new, name="scorer-new"),

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
 
 from apps.accounts.models import User
+from apps.agents.values import MEDIUM, Shown, as_value, cut
 from apps.core import markdown as core_markdown
 from apps.core import once as core_once
 from apps.core.keyset import Page
@@ -204,6 +205,12 @@ def markdown(text: str | None) -> SafeString:
 TOKEN = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*|\b(?:true|false|null)\b)'
 )
+
+
+@register.filter
+def shown(value: object, limit: int = MEDIUM) -> Shown:
+    """Return what a page shows of a long text, or of a value as JSON, and how long the whole is."""
+    return cut(as_value(value), limit)
 
 
 @register.filter

@@ -111,7 +111,7 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
 def _code(request: HttpRequest, benchmark_id: str, run: Evaluation | None) -> Call:
     """Return the call that runs a benchmark: as its newest run, or with the model to take when nobody has chosen."""
     if run is not None:
-        return code.run(origin_of(request), benchmark_id, run.config)
+        return code.run(origin_of(request), benchmark_id, run.config, code.path_of(run))
     model = chat.best_of(Model.objects.offered())
     candidate = {"type": "model", "model": str(model or "MODEL"), "sampling_params": {"strategy": {"type": "greedy"}}}
     config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate})

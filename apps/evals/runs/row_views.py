@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from apps.accounts.auth import principal_of
 from apps.accounts.pages import requires
+from apps.agents.values import MEDIUM
 from apps.core import live
 from apps.core.errors import BadRequest
 from apps.core.fields import json_value
@@ -61,13 +62,20 @@ def _row_context(request: HttpRequest, evaluation: Evaluation, row: EvaluatedRow
         "expected": expected,
         "generated": generated,
         "context_text": grid.words_of(generation.get("context")),
-        "parts": word_diff.parts(expected, generated) if expected and generated and expected != generated else None,
+        "parts": _parts(expected, generated),
         "scores": [_score(name, scores.get(name) or {}) for name in evaluation.scoring],
         "value": value,
         "earlier": earlier,
         "later": later,
         **_given(request, evaluation, row),
     }
+
+
+def _parts(expected: str, generated: str) -> list[word_diff.Part] | None:
+    """Return how what is shown of the texts differs; None where one is empty, or both are the same."""
+    if not expected or not generated or expected == generated:
+        return None
+    return word_diff.parts(expected[:MEDIUM], generated[:MEDIUM])
 
 
 def _score(name: str, told: Json) -> Json:

@@ -47,7 +47,8 @@ def _code(request: HttpRequest, evaluation: Evaluation) -> list[tuple[str, str, 
     """Return the calls that read the result and that run the same again."""
     origin, name = origin_of(request), evaluation.benchmark_id
     read = code.result(origin, name, evaluation.job.job_id)
-    return [("result", "Its result", read), ("run", "The same run again", code.run(origin, name, evaluation.config))]
+    again = code.run(origin, name, evaluation.config, code.path_of(evaluation))
+    return [("result", "Its result", read), ("run", "The same run again", again)]
 
 
 def detail(request: HttpRequest, evaluation: Evaluation, query: QueryDict | None = None) -> Json:
