@@ -48,6 +48,15 @@ def one(**fields: Any) -> Span:
     return Span.objects.get(span_id=record.span_id, trace__trace_id=record.trace_id)
 
 
+def test_the_trace_of_an_evaluated_row_leads_back_to_it(page: Client) -> None:
+    told = one(name="evaluate_row", attributes={"job_id": "job-1", "row": 3})
+    odd = one(name="evaluate_row", attributes={"row": "3"})
+
+    html = read(page, f"/traces/{told.trace.trace_id}/")
+    assert 'href="/evaluations/job-1/"' in html and 'href="/evaluations/job-1/rows/3/"' in html
+    assert "/evaluations/job" not in read(page, f"/traces/{odd.trace.trace_id}/")
+
+
 def test_the_page_names_the_turn_and_leads_to_it(page: Client, session: Any) -> None:
     from apps.agents.models import Turn
 

@@ -1,4 +1,4 @@
-"""The traces of one turn: a turn that waits for answers goes on in a trace of its own, however often it waits."""
+"""Where a trace belongs: among those of its turn, which goes on in another whenever it waits; to an evaluated row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,17 +7,26 @@ from apps.agents.models import Turn
 from apps.telemetry.models import Trace
 from apps.telemetry.traces.naming import TURNS
 
+EVALUATED = "evaluate_row"  # the name of the span of a row
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The ids of the traces before and after this one, of the same turn; empty where there is none."""
+    """The ids of the traces before and after this one, of the same turn, or the job and the number of its row.
+
+    Empty where there is none.
+    """
 
     before: str = ""
     after: str = ""
+    job_id: str = ""
+    row: int = 0
 
 
 def lineage_of(trace: Trace) -> Lineage:
-    """Return what a trace of a turn continues, and what continues it."""
+    """Return what a trace of a turn continues, and what continues it; of an evaluated row, which one it is."""
+    if trace.name == EVALUATED:
+        return _row_of(trace)
     if not trace.turn_id or trace.name not in TURNS:
         return Lineage()
     ids = _stored(trace.turn_id)
@@ -25,6 +34,12 @@ def lineage_of(trace: Trace) -> Lineage:
     if at is None:
         return Lineage()
     return Lineage(before=ids[at - 1] if at else "", after=ids[at + 1] if at + 1 < len(ids) else "")
+
+
+def _row_of(trace: Trace) -> Lineage:
+    about = trace.spans.filter(name=EVALUATED).order_by("id").values_list("attributes", flat=True).first() or {}
+    job_id, row = about.get("job_id"), about.get("row")
+    return Lineage(job_id=job_id, row=row) if isinstance(job_id, str) and isinstance(row, int) else Lineage()
 
 
 def traces_of_turn(turn_id: str) -> list[str]:
