@@ -244,6 +244,15 @@ def test_a_workbook_is_looked_at_and_loaded(web: Client) -> None:
     assert rows.iterrows(Dataset.objects.get(), 0, 9) == ['{"question":"a","answer":"1"}']
 
 
+def test_a_file_that_cannot_be_loaded_offers_another_choice(web: Client) -> None:
+    place = sent(web, b'[{"a": 1}', "broken.json")
+
+    look = web.get(place).content.decode()
+
+    assert "This file cannot be loaded" in look and 'data-ui="load"' not in look
+    assert 'data-ui="another-file" href="/datasets/new/?from=file"' in " ".join(look.split())
+
+
 def test_parts_that_do_not_come_next_are_asked_for_again(web: Client, people: Any) -> None:
     place = web.post("/datasets/files/", {"name": "x.csv", "size": 10}).json()
 
