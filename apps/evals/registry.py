@@ -1,6 +1,7 @@
 """Benchmarks registered and unregistered, and the datasets they are or can be made of."""
 
 import re
+from collections.abc import Sequence
 
 from apps.accounts import audit
 from apps.accounts.principals import Principal
@@ -8,7 +9,7 @@ from apps.core.errors import BadRequest, Conflict
 from apps.core.ids import why_unfit
 from apps.datasets import uses
 from apps.datasets.models import Dataset
-from apps.evals import schemas
+from apps.evals import functions, schemas
 from apps.evals.models import Benchmark, Evaluation
 from apps.jobs import runner
 from apps.jobs.models import ACTIVE, Job
@@ -83,6 +84,23 @@ def what_goes(benchmark: Benchmark) -> str:
     if ended:
         told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
     return " ".join(told)
+
+
+def missing(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
+    """Return in words what of benchmarks is not there, by their ids; two queries.
+
+    The API registers a benchmark before its dataset and its scoring functions; either may be deleted afterwards.
+    """
+    names = {name for one in benchmarks for name in one.scoring_functions}
+    datasets = Dataset.objects.shown().filter(dataset_id__in=[one.dataset_id for one in benchmarks])
+    known, there = functions.known(list(names)), set(datasets.values_list("dataset_id", flat=True))
+    told = {}
+    for one in benchmarks:
+        lacks = [] if one.dataset_id in there else ["dataset"]
+        lacks += ["scorer"] if set(one.scoring_functions) - known.keys() else []
+        if lacks:
+            told[one.benchmark_id] = f"{' and '.join(lacks).capitalize()} missing"
+    return told
 
 
 def fit_datasets() -> list[Dataset]:

@@ -124,6 +124,29 @@ def test_a_benchmark_made_by_a_key_names_it(web: Client) -> None:
     assert "by key nightly<" in text(web, "/benchmarks/bench/")
 
 
+def test_a_benchmark_of_what_is_not_there_is_marked_and_says_what_to_do(web: Client, bench: Benchmark) -> None:
+    made.benchmark("early", "later", "basic::nope")
+    mark, wide = 'data-ui="missing"', re.compile(r'data-ui="run-benchmark"\s+data-variant="outline"')
+
+    listed, whole = text(web, "/benchmarks/"), text(web, "/benchmarks/bench/")
+    assert listed.count(mark) == 1 and "Dataset and scorer missing" in listed
+    assert "benchmark-problem" not in whole and not wide.search(whole)
+
+    page = text(web, "/benchmarks/early/")
+    assert "Its dataset later: it does not exist" in page and "Its scorer basic::nope: it does not exist" in page
+    assert "/benchmarks/new/?copy=early" in page and wide.search(page)
+
+    made.benchmark("half", "qa", "basic::nope")
+    assert "Scorer missing" in text(web, "/benchmarks/") and "Make a scorer" in text(web, "/benchmarks/half/")
+
+
+def test_the_call_of_the_empty_page_names_a_dataset_that_is_there_or_says_it_must_be(web: Client) -> None:
+    assert "once a dataset" in text(web, "/benchmarks/")
+    made.dataset()
+    page = text(web, "/benchmarks/")
+    assert "once a dataset" not in page and '"dataset_id": "qa"' in page
+
+
 def test_a_copy_begins_with_the_content_of_the_other(web: Client, bench: Benchmark) -> None:
     form = text(web, "/benchmarks/new/?copy=bench")
 

@@ -40,7 +40,10 @@ def benchmark_list(request: HttpRequest) -> HttpResponse:
     page = page_of(found, request.GET)
     names = [one.benchmark_id for one in page]
     newest, counts = standings.newest_of(page), standings.counts_of(names)
-    rows = [(one, newest[name], counts.get(name, 0)) for one, name in zip(page, names, strict=True)]
+    missing = registry.missing(page.rows)
+    rows = [
+        (one, newest[one.benchmark_id], counts.get(one.benchmark_id, 0), missing.get(one.benchmark_id)) for one in page
+    ]
     any_benchmark = bool(page.rows) or Benchmark.objects.exists()
     context = {"page": page, "rows": rows, "words": words, "any_benchmark": any_benchmark}
     if not any_benchmark:
@@ -92,6 +95,7 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
         "dataset": dataset,
         "why_not": uses.of(dataset, uses.EVALUATION).why if dataset else "it does not exist",
         "functions": [(name, known.get(name)) for name in chosen],
+        "unknown": [name for name in chosen if name not in known],
         "by": by,
         "standings": leaders,
         "left_out": standings.left_out(benchmark_id),
