@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from django.db.models import Count, Q
+
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import BadRequest, Conflict
@@ -73,14 +75,14 @@ def unregister(benchmark_id: str, actor: Principal) -> None:
 def what_goes(benchmark: Benchmark) -> str:
     """Return what a person should know before a benchmark is deleted: what runs of it, and what stays."""
     runs = Evaluation.objects.filter(benchmark_id=benchmark.benchmark_id)
-    running = list(runs.filter(job__status__in=ACTIVE).values_list("candidate", flat=True))
-    more = f" and {len(running) - NAMED:,} more" if len(running) > NAMED else ""
-    ended = runs.exclude(job__status__in=ACTIVE).count()
+    runs_now = Q(job__status__in=ACTIVE)
+    running, ended = runs.aggregate(now=Count("pk", filter=runs_now), ended=Count("pk", filter=~runs_now)).values()
     told = [f"{benchmark.benchmark_id} goes for good; its dataset is not touched."]
     if by_itself := benchmark.schedules.count():
         told.append(f"Its {by_itself} schedules go with it." if by_itself > 1 else "Its schedule goes with it.")
     if running:
-        told.append(f"What runs is cancelled: {', '.join(running[:NAMED])}{more}.")
+        names = ", ".join(runs.filter(runs_now).values_list("candidate", flat=True)[:NAMED])
+        told.append(f"What runs is cancelled: {names}{f' and {running - NAMED:,} more' if running > NAMED else ''}.")
     if ended:
         told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
     return " ".join(told)

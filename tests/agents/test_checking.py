@@ -39,10 +39,10 @@ DOUBLING = {
     ],
 )
 def test_no_schema_holds_up_the_server_or_the_answer(shape: dict[str, Any]) -> None:
-    begin = time.monotonic()
+    begin = time.thread_time()
 
     assert objections(shape, {"a": "a" * 40 + "!", "a" * 40 + "!": 1}) == []
-    assert time.monotonic() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 def test_a_schema_that_refers_to_itself_is_checked_as_far_as_the_value_goes() -> None:
