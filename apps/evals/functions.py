@@ -11,8 +11,8 @@ from apps.evals import schemas
 from apps.evals.models import ScoringFunction
 from apps.evals.running import candidates, spending
 from apps.evals.running.patience import Patience
-from apps.evals.scoring import expressions
-from apps.evals.scoring.base import KINDS, Embed, Json, Judge, Scorer, aggregate
+from apps.evals.scoring import expressions, judging
+from apps.evals.scoring.base import KINDS, Embed, Json, Judge, Scorer, Task, aggregate
 from apps.evals.scoring.catalog import BUILT_IN
 from apps.evals.scoring.running import Scorers
 from apps.inference import chat, registry
@@ -84,6 +84,17 @@ def scorers(scoring: Mapping[str, Any], patience: Callable[[str], Patience] = Pa
         _judge(patience),
         _embed(min(models), patience) if models else None,
     )
+
+
+def judge_prompt(kept: Json, row: Json) -> str:
+    """Return what a function, told as it is kept with a run, asks its judge about a row as scoring functions read it.
+
+    Empty for one that has no template.
+    """
+    params = Resolved.model_validate(kept).params
+    if not isinstance(params, schemas.LLMAsJudgeScoringFnParams) or not params.prompt_template:
+        return ""
+    return judging.prompt_of(Task(row, params, candidates.judge))
 
 
 def aggregated(scoring: Mapping[str, Any], scores: Mapping[str, Sequence[Json]]) -> dict[str, Json]:

@@ -17,6 +17,7 @@ from apps.datasets.models import Dataset, Row
 from apps.evals import human, results
 from apps.evals.models import Benchmark, Evaluation
 from apps.evals.runs import grid
+from apps.evals.schemas import BenchmarkConfig
 from apps.jobs.models import Job, Status
 from tests import build
 from tests.evals import made
@@ -192,6 +193,36 @@ def test_rows_leave_as_files(web: Client, bench: Benchmark) -> None:
     assert web.get(path + "pdf/").status_code == 404
 
 
+def test_scores_that_fail_are_marked_by_the_rule_of_the_filter(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([1, 4, "2", None, "5"], functions=["basic::equality", "basic::docvqa"])
+    path = f"/evaluations/{one.job.job_id}/"
+
+    page, failing = text(web, path), text(web, f"{path}?failing=1")
+
+    assert page.count('Fails: below 3"') == failing.count('Fails: below 3"') == 2 * 2
+    assert numbers(failing) == [1, 3, 4]  # the fourth has no score
+    assert text(web, f"{path}?failing=1&below=1.5").count("Fails: below 1.5") == 2 * 1
+    assert 'Fails: below 3"' in text(web, f"{path}rows/3/").split('id="row"')[1]
+    assert "Fails:" not in text(web, f"{path}rows/2/").split('id="row"')[1]
+
+
+def test_the_pane_of_a_row_shows_all_that_was_asked_also_of_the_judge(web: Client, bench: Benchmark) -> None:
+    one = made.evaluation([{"score": 1}])
+    one.rows.update(scores=json.dumps({"basic::equality": {"score": 2, "judge_feedback": "Score: 2"}}))
+    params = {"type": "llm_as_judge", "judge_model": "m", "prompt_template": "Is {generated_answer} right?"}
+    one.scoring = {"basic::equality": {"function": "llm-as-judge::base", "params": params}}
+    greedy = {"strategy": {"type": "greedy"}}
+    told = {"role": "system", "content": "Be brief."}
+    candidate = {"type": "model", "model": "m", "sampling_params": greedy, "system_message": told}
+    one.config = BenchmarkConfig.model_validate({"eval_candidate": candidate})
+    one.save()
+
+    pane = text(web, f"/evaluations/{one.job.job_id}/rows/1/").split('id="row"')[1]
+
+    assert pane.index("Be brief.") < pane.index('data-ui="said-user"') and 'data-ui="said-system"' in pane
+    assert "Is It is 0 of them right?" in pane.split('data-ui="judge-prompt"')[1]
+
+
 def test_answers_that_were_cut_off_are_marked_counted_and_found(web: Client, bench: Benchmark) -> None:
     one = made.evaluation([1.0, 0.0, 1.0])
     one.rows.filter(position=1).update(is_cut=True)
@@ -201,11 +232,11 @@ def test_answers_that_were_cut_off_are_marked_counted_and_found(web: Client, ben
     page, cut = text(web, path), text(web, f"{path}?cut=1")
     table = list(csv.DictReader(io.StringIO(b"".join(web.get(f"{path}export/csv/").streaming_content).decode())))
 
-    assert "1 cut off at the limit" in page and f'href="{path}?cut=1#rows"' in page
-    assert page.count('data-ui="cut"') == cut.count('data-ui="cut"') == 1
+    assert "1 answer cut off" in page and f'href="{path}?cut=1#rows"' in page
+    assert page.count('data-ui="answer-cut"') == cut.count('data-ui="answer-cut"') == 1
     assert page.count('data-ui="row"') == 3 and cut.count('data-ui="row"') == 1
     assert "Remove cut off" in cut and '<input type="hidden" name="cut" value="1">' in cut
-    assert "limit of tokens, after" in text(web, f"{path}rows/2/")
+    assert "its end is missing" in text(web, f"{path}rows/2/")
     assert "row-cut" not in text(web, f"{path}rows/1/") and "row-cut" not in text(web, f"{path}rows/3/")
     assert [row["is_cut"] for row in table] == ["False", "True", "False"]
     assert "cut off" not in text(web, f"/evaluations/{made.evaluation([1.0]).job.job_id}/")

@@ -14,12 +14,16 @@ LONGEST = 255
 
 def words_of(candidate: schemas.EvalCandidate) -> str:
     """Return how a candidate is asked beyond the usual: what it is told first, and its sampling; "" for the usual."""
+    asked = candidate if isinstance(candidate, schemas.ModelCandidate) else candidate.config
+    sampling: SamplingParams | None = asked.sampling_params
+    return " · ".join([*_said(system_of(candidate)), *_sampling(sampling)])[:LONGEST]
+
+
+def system_of(candidate: schemas.EvalCandidate) -> str:
+    """Return what a candidate is told before each row: its system message, or an agent's instructions."""
     if isinstance(candidate, schemas.ModelCandidate):
-        said = text_of(candidate.system_message.content) if candidate.system_message else ""
-        sampling: SamplingParams | None = candidate.sampling_params
-    else:
-        said, sampling = candidate.config.instructions or "", candidate.config.sampling_params
-    return " · ".join([*_said(said), *_sampling(sampling)])[:LONGEST]
+        return text_of(candidate.system_message.content) if candidate.system_message else ""
+    return candidate.config.instructions or ""
 
 
 def fingerprint_of(candidate: schemas.EvalCandidate) -> str:

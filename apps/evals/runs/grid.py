@@ -1,7 +1,7 @@
 """The rows of an evaluation a page at a time, as the table shows them, and the ways from page to page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,12 @@ class Cell:
     name: str
     score: Any
     error: str = ""
+    limit: float | None = None  # a score below it fails; None where nothing is said of that
+
+    @property
+    def fails(self) -> bool:
+        """Whether there is a score and it is a low one; a row without one says why."""
+        return self.limit is not None and low_scores.is_low(self.score, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +112,13 @@ def meant_count(evaluation: Evaluation, page: RowPage) -> int:
 def _page(
     evaluation: Evaluation, found: list[EvaluatedRow], query: QueryDict, meant: Filter, *, earlier: bool, later: bool
 ) -> RowPage:
-    names = list(evaluation.scoring)
+    names, limits = list(evaluation.scoring), meant.limits(evaluation)
 
     def at(row: EvaluatedRow) -> str:
         return ",".join(map(repr, meant.place_of(evaluation, row)))
 
     return RowPage(
-        [shown(row, names) for row in found],
+        [shown(row, limits) for row in found],
         meant,
         [_head(evaluation, name, query, meant) for name in names],
         earlier=changed(query, before=at(found[0])) if earlier and found else "",
@@ -134,8 +140,8 @@ def _head(evaluation: Evaluation, name: str, query: QueryDict, meant: Filter) ->
     return Head(name, changed(query, by=turned, scorer=name, below=below), way)
 
 
-def shown(row: EvaluatedRow, names: list[str]) -> Shown:
-    """Return a row as a table shows it, its texts cut."""
+def shown(row: EvaluatedRow, limits: Mapping[str, float]) -> Shown:
+    """Return a row as a table shows it, its texts cut, with the scores of these functions."""
     value, generation, scores = json_value(row.row), from_json(row.generation), from_json(row.scores)
     told = [row.input_tokens, row.output_tokens]
     return Shown(
@@ -143,7 +149,7 @@ def shown(row: EvaluatedRow, names: list[str]) -> Shown:
         asked.question_of(value)[:CELL],
         words_of(asked.expected_of(value))[:CELL],
         words_of(generation.get("generated_answer"))[:CELL],
-        [cell(name, scores.get(name)) for name in names],
+        [cell(name, scores.get(name), limit) for name, limit in limits.items()],
         row.human,
         row.error,
         row.is_cut,
@@ -153,10 +159,10 @@ def shown(row: EvaluatedRow, names: list[str]) -> Shown:
     )
 
 
-def cell(name: str, score_row: Json | None) -> Cell:
+def cell(name: str, score_row: Json | None, limit: float | None = None) -> Cell:
     """Return what a function made of a row, from its score row."""
     told = score_row or {}
-    return Cell(name, told.get("score"), spread.why_not(told))
+    return Cell(name, told.get("score"), spread.why_not(told), limit)
 
 
 def words_of(value: Any) -> str:
@@ -177,13 +183,14 @@ def neighbours(evaluation: Evaluation, row: EvaluatedRow, query: QueryDict) -> t
     return numbers
 
 
-def talk(value: Json) -> list[dict[str, str]]:
-    """Return what a row asks as a chat shows it; empty for a row that asks nothing."""
+def talk(value: Json, system: str = "") -> list[dict[str, str]]:
+    """Return what a row asks as a chat shows it, after what is told before each; empty for a row that asks nothing."""
     try:
         messages = asked.messages_of(value)
     except BadRequest:
         return []
-    return [{"role": one["role"], "text": text_of(one["content"])} for one in messages]
+    told = [{"role": "system", "text": system}] if system else []
+    return told + [{"role": one["role"], "text": text_of(one["content"])} for one in messages]
 
 
 def kept(query: QueryDict) -> str:

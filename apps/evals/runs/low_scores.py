@@ -1,4 +1,4 @@
-"""When a row of an evaluation fails, by one function or by any, said to the database."""
+"""When a score of an evaluation fails, and so a row, by one function or by any; said to the database too."""
 
 from functools import reduce
 from operator import add
@@ -38,6 +38,12 @@ def words(evaluation: Evaluation, function: str = "", limit: float | None = None
         return "".join(f"below {number:g}" for number in usual.values()) or "any scorer"
     told = ", ".join(f"{name.rpartition('::')[2]} below {number:g}" for name, number in usual.items())
     return f"any scorer: {told}" if told else "any scorer"
+
+
+def is_low(score: Any, limit: float) -> bool:
+    """Return whether a score that is there fails, as ``only`` says it."""
+    found = spread.number(score)
+    return found is not None and found < limit
 
 
 def only(

@@ -64,6 +64,13 @@ class Filter:
         """Whether it leaves any row out."""
         return bool(self.words or self.unscored or self.failing or self.cut or self.value is not None)
 
+    def limits(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return the number below which each function's scores fail: what is usual, or what the address says."""
+        usual = {name: low_scores.below(evaluation, name) for name in evaluation.scoring}
+        if not self.failing or self.below is None:
+            return usual
+        return usual | dict.fromkeys([self.scorer] if self.scorer in usual else usual, self.below)
+
     def rows(self, evaluation: Evaluation) -> QuerySet[EvaluatedRow]:
         """Return the rows that are meant, in no order."""
         rows = EvaluatedRow.objects.filter(evaluation=evaluation.pk).order_by()

@@ -19,10 +19,10 @@ from apps.core.fields import json_value
 from apps.core.htmx import is_partial
 from apps.core.numbers import whole
 from apps.core.widgets import lines_ended
-from apps.evals import costs, human, lookup, spread
+from apps.evals import costs, functions, human, lookup
 from apps.evals.compare import word_diff
 from apps.evals.models import EvaluatedRow, Evaluation, HumanScore
-from apps.evals.running import asked
+from apps.evals.running import asked, variants
 from apps.evals.runs import grid
 from apps.evals.runs.row_filter import Filter
 from apps.evals.runs.views import detail
@@ -47,6 +47,7 @@ def evaluation_row(request: HttpRequest, job_id: str, number: int) -> HttpRespon
 
 def _row_context(request: HttpRequest, evaluation: Evaluation, row: EvaluatedRow) -> Json:
     value, generation, scores = json_value(row.row), from_json(row.generation), from_json(row.scores)
+    scored, limits = asked.shown(value, generation), Filter.of(request.GET).limits(evaluation)
     expected = grid.words_of(asked.expected_of(value))
     generated = grid.words_of(generation.get("generated_answer"))
     earlier, later = grid.neighbours(evaluation, row, request.GET)
@@ -58,12 +59,12 @@ def _row_context(request: HttpRequest, evaluation: Evaluation, row: EvaluatedRow
         "who_scored_row": costs.who_scored(evaluation, from_json(row.judged or "{}")),
         "number": row.position + 1,
         "row_tab": "json" if request.GET.get("tab") == "json" else "row",
-        "talk": grid.talk(value),
+        "talk": grid.talk(value, variants.system_of(evaluation.config.eval_candidate)),
         "expected": expected,
         "generated": generated,
         "context_text": grid.words_of(generation.get("context")),
         "parts": _parts(expected, generated),
-        "scores": [_score(name, scores.get(name) or {}) for name in evaluation.scoring],
+        "scores": [_score(evaluation, name, scores.get(name) or {}, scored, limit) for name, limit in limits.items()],
         "value": value,
         "earlier": earlier,
         "later": later,
@@ -78,14 +79,14 @@ def _parts(expected: str, generated: str) -> list[word_diff.Part] | None:
     return word_diff.parts(expected[:MEDIUM], generated[:MEDIUM])
 
 
-def _score(name: str, told: Json) -> Json:
-    """Return a score row for reading: the score, the judge's words, and what else there is."""
+def _score(evaluation: Evaluation, name: str, told: Json, scored: Json, limit: float) -> Json:
+    """Return a score row for reading: the score, what a judge was asked and said, and what else there is."""
     rest = {key: value for key, value in told.items() if key not in ("score", "judge_feedback", "error")}
+    words = told.get("judge_feedback")
     return {
-        "name": name,
-        "score": told.get("score"),
-        "error": spread.why_not(told),
-        "words": told.get("judge_feedback"),
+        "cell": grid.cell(name, told, limit),
+        "words": words,
+        "prompt": functions.judge_prompt(evaluation.scoring[name], scored) if words else "",
         "rest": rest or None,
     }
 

@@ -35,9 +35,13 @@ def values_of(task: Task) -> dict[str, str]:
     return {name: task.text(name) for name in PLACES if task.row.get(name) is not None}
 
 
+def prompt_of(task: Task) -> str:
+    """Return what a judge is asked about this row by the function's template."""
+    return fill(task.params.prompt_template or "", values_of(task))
+
+
 async def _judged(task: Task) -> Json:
-    prompt = fill(task.params.prompt_template or "", values_of(task))
-    feedback = await task.judge(task.params.judge_model, prompt)
+    feedback = await task.judge(task.params.judge_model, prompt_of(task))
     patterns = task.params.judge_score_regexes
     score = await expressions.first_group(patterns, feedback) if patterns else None
     why = {} if score is not None else {"error": NOT_FOUND if patterns else NO_EXPRESSIONS}
