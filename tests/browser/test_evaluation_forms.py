@@ -23,6 +23,7 @@ def test_scorers_say_whether_they_fit_as_soon_as_a_dataset_is_chosen(
 
     expect(ui(page, "scorer-trouble").first).to_have_text("Needs the columns instruction_id_list, prompt.")
     expect(page.locator("input[value='basic::ifeval']")).to_be_checked()
+    page.evaluate("scrollTo(0, 0)")
     tab.audit("benchmark-form-unfit")
 
 
@@ -40,6 +41,7 @@ def test_what_is_wrong_stands_at_its_field_until_it_is_mended(tabs: Callable[...
     ui(page, "try").click()
     expect(ui(page, "trial-refused")).to_be_visible()
     expect(told).to_have_count(1)
+    page.evaluate("scrollTo(0, 0)")  # what lies half under the sticky head is no target
     tab.audit("evaluation-form-wrong")
     rows.fill("2")
     expect(told).to_have_count(0)
