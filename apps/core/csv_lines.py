@@ -8,9 +8,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
 
 
 def csv_lines(rows: Iterable[Iterable[object]]) -> bytes:
-    """Return rows as lines of CSV; None is an empty cell."""
+    """Return rows as lines of CSV; None is an empty cell.
+
+    They end as the standard has it, in CR LF: only what a line ends in is quoted inside a cell, a lone CR too.
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\r\n").writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue().encode("utf-8", "replace")
 
 
