@@ -20,6 +20,7 @@ from apps.core.answers import answer
 from apps.core.api import ListRoutesResponse, RouteInfo
 from apps.core.api import router as server
 from apps.core.errors import BadRequest, ConsoleError, error_response, explain_model, explain_request
+from apps.core.fields import NUL
 from apps.core.middleware import answer_failure
 from apps.datasets.api import io as datasetio
 from apps.datasets.api import router as datasets
@@ -43,7 +44,7 @@ class StrictJSON(Parser):
             value = from_json(request.body, allow_inf_nan=False)
         except ValueError as error:
             raise BadRequest(f"The body is not valid JSON: {error}") from error
-        if b"\\u0000" in request.body and "\0" in str(value):
+        if b"\\u0000" in request.body and NUL.search(request.body):
             raise BadRequest("The body holds a NUL character (\\u0000), which cannot be stored.")
         return value
 

@@ -145,6 +145,15 @@ def test_garbage_is_refused_and_never_a_server_error(program: Program) -> None:
         assert set(answer.json()) <= {"status", "title", "detail", "instance"}
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "multipart/form-data", "text/plain"])
+def test_a_body_that_says_it_is_something_else_is_refused_with_a_reason(program: Program, kind: str) -> None:
+    for path in ("/v1alpha/agents", "/v1alpha/eval/benchmarks", "/v1/scoring/score"):
+        answer = program.http.post(path, content=b"--x--", headers={"content-type": kind})
+
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+        assert "not valid JSON" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("hostile", HOSTILE_IDS)
 def test_hostile_ids_are_not_found_and_nothing_more(program: Program, hostile: str) -> None:
     for path in (f"/v1alpha/agents/{hostile}", f"/v1alpha/agents/{hostile}/session/{hostile}/turn/{hostile}"):

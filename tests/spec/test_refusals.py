@@ -112,6 +112,20 @@ async def test_what_is_not_json_is_refused(calls: Checked, body: bytes) -> None:
     assert "Traceback" not in refused["detail"]
 
 
+async def test_a_nul_is_refused_wherever_it_stands_in_a_body(calls: Checked) -> None:
+    for fields in ({"name": "a\0b"}, {"instructions": "\\\0"}, {"toolgroups": [{"name": "a", "args": {"\0": 1}}]}):
+        refused = await calls.post("/agents", {"agent_config": build.config(**fields)}, status=400)
+
+        assert "NUL" in refused["detail"]
+
+
+async def test_the_word_for_a_nul_is_no_nul(calls: Checked, model: str) -> None:
+    made = await calls.post("/agents", {"agent_config": build.config(instructions=r"a\u0000b")})
+
+    kept = await calls.get(f"/agents/{made['agent_id']}")
+    assert kept["agent_config"]["instructions"] == r"a\u0000b"
+
+
 async def test_an_unknown_toolgroup_shield_or_model_is_not_found(calls: Checked, model: str) -> None:
     for fields in ({"toolgroups": ["mcp::nowhere"]}, {"input_shields": ["nobody"]}, {"model": "no/where"}):
         made = await calls.post("/agents", {"agent_config": build.config(**fields)})

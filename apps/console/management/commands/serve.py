@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -87,6 +88,7 @@ async def _look_at_providers() -> None:
 
 def _serve(listener: socket.socket, *, works: bool) -> None:
     import daphne.server  # installs its reactor, so only here
+    from daphne import http_protocol
     from twisted.internet import reactor
 
     from apps.agents import running, turns
@@ -95,6 +97,8 @@ def _serve(listener: socket.socket, *, works: bool) -> None:
     from apps.telemetry import unfinished
     from stack_console.asgi import application
 
+    # Forms are Django's to read: Twisted would read each in memory before, and refuse what it cannot read unsaid.
+    http_protocol.WebRequest = partial(http_protocol.WebRequest, parsePOSTFormSubmission=False)
     worker = EmbeddedWorker(works=works)
     for start in (turns.watch, health.watch, unfinished.watch, worker.start):
         reactor.callLater(0, _begin, start)  # type: ignore[attr-defined,arg-type]  # once the loop runs
