@@ -13,7 +13,7 @@ from apps.accounts.principals import Principal
 from apps.core import db
 from apps.core.answers import answer, nothing
 from apps.core.errors import Conflict
-from apps.evals import direct, evaluation, registry, results, schemas
+from apps.evals import direct, evaluation, functions, registry, results, schemas
 from apps.evals.models import Benchmark
 from apps.evals.running import candidates
 from apps.jobs import runner
@@ -46,6 +46,7 @@ async def run_eval(request: HttpRequest, benchmark_id: str, body: schemas.RunEva
     config = body.benchmark_config
     await db.read(Benchmark.objects.named, benchmark_id)
     await candidates.ready(config.eval_candidate)
+    await functions.check_expressions(config.scoring_params)
     started = await db.write(evaluation.start, benchmark_id, config, caller(request))
     job = await _ended(started.job, _patience(request))
     return answer(jobs.Job(job_id=job.job_id, status=job.status))

@@ -30,6 +30,7 @@ async def evaluate(request: schemas.EvaluateRowsRequest) -> schemas.EvaluateResp
     for at, row in enumerate(rows[:number]):
         _check(at, row)
     scoring = functions.as_json(await db.read(functions.resolved, request.scoring_functions, config.scoring_params))
+    await functions.check_expressions(config.scoring_params)
     scorers = functions.scorers(scoring)
     ask = await candidates.ready(config.eval_candidate)
     work = Run(ask, scorers.score, list(scoring), await candidates.asked_at_once(config.eval_candidate))

@@ -34,7 +34,8 @@ OUTAGE_S = 300.0  # how long a model server that answered before is waited for
 def start(benchmark_id: str, config: schemas.BenchmarkConfig, actor: Principal) -> Evaluation:
     """Store an evaluation and its job, scheduled; called inside a write.
 
-    Raises NotFound (benchmark, dataset, scoring function) and BadRequest. The candidate is looked up by the caller.
+    Raises NotFound (benchmark, dataset, scoring function) and BadRequest. Before it, the caller looks the candidate up
+    and has the expressions checked.
     """
     candidate = candidates.name_of(config.eval_candidate)
     with transaction.atomic():

@@ -19,7 +19,8 @@ from apps.inference import chat, registry
 from apps.inference.models import Model
 
 Params = schemas.ScoringFnParams
-EMPTY_MEANS_ABSENT = ("parsing_regexes", "judge_score_regexes", "judge_model")
+EXPRESSIONS = ("parsing_regexes", "judge_score_regexes")
+EMPTY_MEANS_ABSENT = (*EXPRESSIONS, "judge_model")
 
 
 class Resolved(SpecModel):
@@ -57,7 +58,8 @@ def resolved(
     """Return what each function of a run is, its own parameters overridden by those given; reads the database.
 
     Raises NotFound for an unknown function or judge, Conflict for a function that is switched off, BadRequest for
-    parameters that do not fit, NotBuiltIn when a judge is needed and there is no model.
+    parameters that do not fit, NotBuiltIn when a judge is needed and there is no model. That expressions can be used
+    is for ``check_expressions`` to tell.
     """
     unknown = [name for name in given if name not in names]
     if unknown:
@@ -65,6 +67,18 @@ def resolved(
             f"{where}: '{unknown[0]}' is none of the functions of this run{did_you_mean(unknown[0], names)}"
         )
     return {name: _resolved(name, given.get(name), f"{where}.{name}") for name in names}
+
+
+async def check_expressions(given: Mapping[str, Params | None], where: str = "scoring_params") -> None:
+    """Raise BadRequest for expressions that cannot be used. It may take a moment: it is done before a write begins."""
+    for name, params in given.items():
+        await check_own_expressions(params, f"{where}.{name}")
+
+
+async def check_own_expressions(params: Params | None, where: str = "params") -> None:
+    """Raise BadRequest for expressions of one function that cannot be used; as ``check_expressions``."""
+    for name in EXPRESSIONS:
+        await expressions.check(getattr(params, name, []), f"{where}.{name}")
 
 
 def as_json(found: Mapping[str, Resolved]) -> dict[str, Json]:
@@ -121,7 +135,7 @@ def find(identifier: str) -> tuple[Scorer, ScoringFunction | None]:
 
 
 def merged(scorer: Scorer, levels: Sequence[Params | None], where: str) -> Params:
-    """Return the function's parameters with each level's laid over them; checked. Raises BadRequest."""
+    """Return the function's parameters with each level's laid over them. Raises BadRequest."""
     values: Json = scorer.params.model_dump() if scorer.params is not None else {"type": scorer.takes[0]}
     for level in [one for one in levels if one is not None]:
         if level.type not in scorer.takes:
@@ -140,9 +154,9 @@ def merged(scorer: Scorer, levels: Sequence[Params | None], where: str) -> Param
 
 
 def _check(scorer: Scorer, params: Params, where: str) -> None:
-    for name in ("parsing_regexes", "judge_score_regexes"):
+    for name in EXPRESSIONS:
         patterns = getattr(params, name, [])
-        expressions.check(patterns, f"{where}.{name}")
+        expressions.check_size(patterns, f"{where}.{name}")
         if scorer.most_expressions is not None and len(patterns) > scorer.most_expressions:
             raise BadRequest(f"{where}.{name}: '{scorer.identifier}' takes {scorer.most_expressions} at most")
 

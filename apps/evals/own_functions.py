@@ -21,7 +21,7 @@ def register(
     """Store a function of one's own, with its pass mark if it has one, and return it; called inside a write.
 
     The same again is no change. Raises Conflict for an id that means something else, BadRequest for values that do not
-    fit the built-in function behind it.
+    fit the built-in function behind it. Before it, the caller has the expressions checked.
     """
     name = asked.scoring_fn_id
     if wrong := why_unfit(name):
@@ -54,7 +54,7 @@ def change(
     """Give a registered function this description, pass mark and parameters, and return it; called inside a write.
 
     Evaluations that were started keep the parameters they began with. Raises NotFound, Conflict for a built-in one,
-    BadRequest for parameters that do not fit what runs.
+    BadRequest for parameters that do not fit what runs. Before it, the caller has the expressions checked.
     """
     scorer, row = _own(asked.scoring_fn_id, "changed")
     fields = {"description": asked.description, "params": _params(scorer, asked), "fails_below": fails_below}

@@ -67,6 +67,7 @@ async def dataset(request: schemas.ScoreBatchRequest, actor: Principal) -> schem
 async def _ready(wanted: Mapping[str, schemas.ScoringFnParams | None]) -> tuple[Scoring, Scorers]:
     given = {name: params for name, params in wanted.items() if params is not None}
     found = await db.read(functions.resolved, list(wanted), given, "scoring_functions")
+    await functions.check_expressions(given, "scoring_functions")
     scoring = functions.as_json(found)
     return scoring, functions.scorers(scoring)
 

@@ -27,6 +27,7 @@ async def register_scoring_function(request: HttpRequest, body: schemas.Register
 
     ``provider_scoring_fn_id`` names the built-in one; without it the kind of parameters decides.
     """
+    await functions.check_own_expressions(body.params)
     await db.write(own_functions.register, body, caller(request))
     return nothing()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django import forms
 from django.http import QueryDict
 from pydantic import ValidationError
@@ -168,6 +169,7 @@ class RunForm(forms.Form):
         scoring = {one.told.identifier: params for one in self.scorers if (params := one.given(data))}
         try:
             functions.resolved(self.benchmark.scoring_functions, scoring)
+            async_to_sync(functions.check_expressions)(scoring)
         except ConsoleError as error:
             self._place(error.detail)
             return

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -110,8 +111,10 @@ def scorer_edit(request: HttpRequest, scoring_fn_id: str) -> HttpResponse:
 def _stored(store: Store, request: HttpRequest, form: ScorerForm) -> ScoringFunction | None:
     """Return the function as it was stored; None when it was refused, which the form then tells."""
     try:
+        asked = form.request()
+        async_to_sync(functions.check_own_expressions)(asked.params)
         with transaction.atomic():
-            return store(form.request(), principal_of(request), form.cleaned_data["fails_below"])
+            return store(asked, principal_of(request), form.cleaned_data["fails_below"])
     except ConsoleError as error:
         form.refuse(error.detail)
     except ValidationError as error:

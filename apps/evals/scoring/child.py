@@ -19,6 +19,7 @@ from apps.evals.scoring.refusal import Refused
 MEMORY = 2 * 1024**3
 TASKS = {
     "search": "apps.evals.scoring.searching:search",
+    "fault": "apps.evals.scoring.searching:fault",
     "same": "apps.evals.scoring.symbolic:same",
     "follow": "apps.evals.scoring.ifeval_instructions:follow",
     "calls": "apps.evals.scoring.bfcl_check:verdict",

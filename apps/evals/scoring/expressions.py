@@ -1,8 +1,6 @@
 """Regular expressions that find the answer in a text: checked when they are given, timed when they are run."""
 
-import re
 import time
-import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -29,15 +27,32 @@ def trust(patterns: Sequence[str]) -> list[str]:
     return list(patterns)
 
 
-def check(patterns: Sequence[str], name: str) -> None:
-    """Raise BadRequest naming the expression that cannot be used, and why."""
+async def check(patterns: Sequence[str], name: str) -> None:
+    """Raise BadRequest naming the expression that cannot be used, and why; never called where others wait for a lock.
+
+    A few thousand characters may take seconds to compile: that is done in a child process, for so long and no longer.
+    """
+    check_size(patterns, name)
+    if not patterns:
+        return
+    try:
+        wrong = await pool.run("fault", {"patterns": list(patterns)}, settings.REGEX_TIMEOUT_S)
+    except RowError as error:
+        raise BadRequest(
+            f"{name}: takes longer than {settings.REGEX_TIMEOUT_S:g} s to be made ready. Make them simpler, or fewer."
+        ) from error
+    if wrong:
+        number, why = wrong
+        raise BadRequest(f"{name}.{number}: {why}")
+
+
+def check_size(patterns: Sequence[str], name: str) -> None:
+    """Raise BadRequest for too many expressions, or one that is too long."""
     if len(patterns) > MOST:
         raise BadRequest(f"{name}: at most {MOST} expressions")
     for number, pattern in enumerate(patterns):
         if len(pattern) > LONGEST:
             raise BadRequest(f"{name}.{number}: at most {LONGEST} characters")
-        if wrong := _fault(pattern):
-            raise BadRequest(f"{name}.{number}: {wrong}")
 
 
 async def first_group(patterns: Sequence[str], text: str) -> str | None:
@@ -62,13 +77,3 @@ async def first_group(patterns: Sequence[str], text: str) -> str | None:
         ) from error
     _slow.pop(key, None)
     return found
-
-
-def _fault(pattern: str) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            groups = re.compile(pattern).groups
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"is not a regular expression: {error}"
-    return "" if groups else "needs a group, as in 'Answer: (.*)', that holds the answer"

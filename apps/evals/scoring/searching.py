@@ -1,6 +1,7 @@
-"""Expressions of users, run in a child process: some take for ever on some texts."""
+"""Expressions of users, compiled and run in a child process: some take for ever, on some texts or on any."""
 
 import re
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,20 @@ def search(payload: Any) -> str | None:
         if found is not None:
             text: str | None = found.group(1)
             return text
+    return None
+
+
+def fault(payload: Any) -> tuple[int, str] | None:
+    """Return the place of the first expression that cannot be used, and why; None when all can."""
+    for number, pattern in enumerate(payload["patterns"]):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                groups = re.compile(pattern).groups
+        except (re.error, RecursionError, OverflowError) as error:
+            return number, f"is not a regular expression: {error}"
+        if not groups:
+            return number, "needs a group, as in 'Answer: (.*)', that holds the answer"
     return None
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from apps.core.errors import BadRequest
+from apps.evals import functions
 from apps.evals.schemas import RegexParserScoringFnParams
 from apps.evals.scoring import bfcl_calls, expressions, pool
 from tests.evals.scoring.scoring_rows import score
@@ -20,6 +21,7 @@ from tests.evals.scoring.scoring_rows import score
 CHOICE = "basic::regex_parser_multiple_choice_answer"
 MATH = "basic::regex_parser_math_response"
 BAD = r"(x+x+)+y"
+LARGE = "(?i)(" + "".join(f"[{chr(48 + at % 70)}-\U0010ffff]" for at in range(980)) + ")"  # takes seconds to compile
 ROW = {"expected_answer": "B", "generated_answer": "x" * 60}
 CALLS = {"id": "simple_1", "function": [{"name": "f"}], "ground_truth": [{"f": {}}]}
 
@@ -85,17 +87,36 @@ async def test_a_row_that_is_quick_again_clears_the_count(settings: Any) -> None
         ("(a)" * 3000, "at most"), ("(" * 900 + ")" * 900, ""),
     ],
 )  # fmt: skip
-def test_an_expression_that_cannot_be_used_is_refused(pattern: str, words: str) -> None:
+async def test_an_expression_that_cannot_be_used_is_refused(pattern: str, words: str) -> None:
     if not words:
-        expressions.check(["(a)"], "params.parsing_regexes")
+        await expressions.check(["(a)"], "params.parsing_regexes")
         return
-    with pytest.raises(BadRequest, match=words):
-        expressions.check(["(a)", pattern], "params.parsing_regexes")
+    with pytest.raises(BadRequest, match=f"params.parsing_regexes.1: .*{words}"):
+        await expressions.check(["(a)", pattern], "params.parsing_regexes")
 
 
 def test_too_many_expressions_are_refused() -> None:
     with pytest.raises(BadRequest, match="at most"):
-        expressions.check(["(a)"] * 500, "params.parsing_regexes")
+        expressions.check_size(["(a)"] * 500, "params.parsing_regexes")
+
+
+async def test_expressions_that_take_long_to_compile_are_refused_in_time(settings: Any) -> None:
+    settings.REGEX_TIMEOUT_S = 0.3
+    began = time.monotonic()
+
+    with pytest.raises(BadRequest, match="takes longer than"):
+        await expressions.check(["(.)", LARGE], "params.parsing_regexes")
+
+    assert time.monotonic() - began < 5
+    await expressions.check(["(.)"], "params.parsing_regexes")  # the next one finds a child that works
+
+
+def test_a_run_is_made_out_without_compiling_anything(transactional_db: None) -> None:
+    began = time.monotonic()
+
+    functions.resolved([CHOICE], {CHOICE: by(LARGE, LARGE + "x")})
+
+    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize(
