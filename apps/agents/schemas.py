@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
 
 from apps.core.content import URL, InterleavedContent, InterleavedContentItem
-from apps.core.spec import SpecModel
+from apps.core.spec import Boolean, Integer, SpecModel
 from apps.inference.schemas import (
     CompletionMessage,
     ContentDelta,
@@ -65,8 +65,8 @@ class AgentConfig(SpecModel):
     tool_choice: ToolChoice | None = Field(default=None, deprecated=True)
     tool_prompt_format: ToolPromptFormat | None = Field(default=None, deprecated=True)
     tool_config: ToolConfig | None = None
-    max_infer_iters: int = Field(default=10, ge=1)
-    enable_session_persistence: bool = False
+    max_infer_iters: Integer = Field(default=10, ge=1)
+    enable_session_persistence: Boolean = False
     response_format: ResponseFormat | None = None
 
     @model_validator(mode="after")
@@ -204,7 +204,7 @@ class CreateAgentTurnRequest(SpecModel):
     """The body that starts a turn."""
 
     messages: list[InputMessage] = Field(min_length=1)
-    stream: bool | None = None
+    stream: Boolean | None = None
     documents: list[Document] | None = None
     toolgroups: list[AgentTool] | None = None
     tool_config: ToolConfig | None = None
@@ -214,7 +214,7 @@ class ResumeAgentTurnRequest(SpecModel):
     """The body that answers a waiting turn."""
 
     tool_responses: list[ToolResponse]
-    stream: bool | None = None
+    stream: Boolean | None = None
 
 
 class AgentStepResponse(SpecModel):

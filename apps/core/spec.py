@@ -1,11 +1,15 @@
-"""SpecModel: the base of every published schema."""
+"""SpecModel, the base of every published schema, and types that take no other for their own."""
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, Strict, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+# What a body has as JSON's own: "3" is no integer, and 1 and "yes" are no booleans.
+Integer = Annotated[int, Strict()]
+Boolean = Annotated[bool, Strict()]
 
 
 class SpecModel(BaseModel):

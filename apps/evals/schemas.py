@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from apps.agents.schemas import AgentConfig
 from apps.core.content import InterleavedContent
-from apps.core.spec import SpecModel
+from apps.core.spec import Boolean, Integer, SpecModel
 from apps.inference.schemas import SamplingParams
 
 AggregationFunctionType = Literal["average", "weighted_average", "median", "categorical_count", "accuracy"]
@@ -117,7 +117,7 @@ class BenchmarkConfig(SpecModel):
 
     eval_candidate: EvalCandidate
     scoring_params: dict[str, ScoringFnParams] = Field(default_factory=dict)
-    num_examples: int | None = None
+    num_examples: Integer | None = None
 
 
 class RunEvalRequest(SpecModel):
@@ -218,7 +218,7 @@ class ScoreBatchRequest(SpecModel):
 
     dataset_id: str
     scoring_functions: dict[str, ScoringFnParams | None]
-    save_results_dataset: bool = False
+    save_results_dataset: Boolean = False
 
 
 class ScoreBatchResponse(SpecModel):

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 from pydantic_core import to_json
 
 from apps.core.content import InterleavedContent
-from apps.core.spec import SpecModel
+from apps.core.spec import Boolean, Integer, SpecModel
 
 BuiltinTool = Literal["brave_search", "wolfram_alpha", "photogen", "code_interpreter"]
 ToolName = Annotated[BuiltinTool | str, Field(union_mode="left_to_right")]
@@ -166,7 +166,7 @@ class TopKSamplingStrategy(SpecModel):
     """Draw from the ``top_k`` likeliest tokens."""
 
     type: Literal["top_k"] = "top_k"
-    top_k: int = Field(ge=1)
+    top_k: Integer = Field(ge=1)
 
 
 SamplingStrategy = Annotated[
@@ -181,7 +181,7 @@ class SamplingParams(SpecModel):
     model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
 
     strategy: SamplingStrategy
-    max_tokens: int = Field(default=0, ge=0)
+    max_tokens: Integer = Field(default=0, ge=0)
     repetition_penalty: FiniteFloat = Field(default=1.0, gt=0)
     stop: list[str] | None = Field(default=None, max_length=4)
 
@@ -256,12 +256,12 @@ class OpenaiChatCompletionRequest(OpenAIParams):
     """The body of a chat completion."""
 
     messages: list[dict[str, Any]] = Field(min_length=1)
-    stream: bool = False
+    stream: Boolean = False
     stream_options: dict[str, Any] | None = None
     temperature: float | None = None
     top_p: float | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: Integer | None = Field(default=None, ge=1)
+    max_completion_tokens: Integer | None = Field(default=None, ge=1)
     stop: str | list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -273,5 +273,5 @@ class OpenaiEmbeddingsRequest(OpenAIParams):
 
     input: str | list[str] | list[int] | list[list[int]]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(default=None, ge=1)
+    dimensions: Integer | None = Field(default=None, ge=1)
     user: str | None = None

@@ -175,6 +175,35 @@ async def test_what_is_not_there_is_told(calls: Checked, benchmark: Callable[...
     assert await db.read(Job.objects.filter(kind="evaluation").count) == 0
 
 
+@pytest.mark.parametrize("patterns", [["("], ["(a)", "a"], ["(a)"] * 201, ["(a)" * 3_000]])
+async def test_expressions_that_cannot_be_used_start_nothing(
+    calls: Checked, benchmark: Callable[..., Any], model: str, patterns: list[str]
+) -> None:
+    function = "basic::regex_parser_multiple_choice_answer"
+    name = await benchmark("bench", None, function)
+    wrong = config(model, scoring_params={function: {"type": "regex_parser", "parsing_regexes": patterns}})
+
+    started = await calls.post(f"{BENCHMARKS}/{name}/jobs", wrong, status=400)
+    rows = {"input_rows": ROWS, "scoring_functions": [function], **wrong}
+    scored = await calls.post(f"{BENCHMARKS}/{name}/evaluations", rows, status=400)
+
+    for refused in (started, scored):
+        assert f"scoring_params.{function}.parsing_regexes" in refused["detail"]
+    assert not await db.read(Job.objects.filter(kind="evaluation").exists)
+
+
+@pytest.mark.parametrize("wrong", [True, "3", 3.5, "all", [3]])
+async def test_a_number_of_rows_that_is_none_is_refused(
+    calls: Checked, benchmark: Callable[..., Any], model: str, wrong: Any
+) -> None:
+    name = await benchmark()
+
+    refused = await calls.post(f"{BENCHMARKS}/{name}/jobs", config(model, num_examples=wrong), status=400)
+
+    assert "benchmark_config.num_examples: " in refused["detail"]
+    assert not await db.read(Job.objects.filter(kind="evaluation").exists)
+
+
 async def test_a_job_without_a_worker_waits_and_can_be_cancelled(
     calls: Checked, benchmark: Callable[..., Any], model: str
 ) -> None:
