@@ -123,11 +123,15 @@ def results(scoring: Mapping[str, Any], rows: Sequence[Mapping[str, Json]]) -> d
     return {name: schemas.ScoringResult(score_rows=scores[name], aggregated_results=told[name]) for name in scoring}
 
 
-def find(identifier: str) -> tuple[Scorer, ScoringFunction | None]:
-    """Return what runs, and the row of a registered function; raises NotFound naming the nearest."""
+def find(identifier: str, *, locked: bool = False) -> tuple[Scorer, ScoringFunction | None]:
+    """Return what runs, and the row of a registered function; raises NotFound naming the nearest.
+
+    A locked row is changed or deleted by nobody else until the transaction ends.
+    """
     if identifier in BUILT_IN:
         return BUILT_IN[identifier], None
-    row = ScoringFunction.objects.filter(scoring_fn_id=identifier).first() if "\0" not in identifier else None
+    rows = ScoringFunction.objects.select_for_update() if locked else ScoringFunction.objects.all()
+    row = rows.filter(scoring_fn_id=identifier).first() if "\0" not in identifier else None
     if row is None or row.provider_scoring_fn_id not in BUILT_IN:
         known = [*BUILT_IN, *ScoringFunction.objects.values_list("scoring_fn_id", flat=True)]
         raise NotFound(f"Scoring function '{identifier}' not found{did_you_mean(identifier, known)}")

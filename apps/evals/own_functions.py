@@ -88,7 +88,7 @@ def unregister(identifier: str, actor: Principal) -> None:
 
 
 def _own(identifier: str, done: str) -> tuple[Scorer, ScoringFunction]:
-    scorer, row = functions.find(identifier)
+    scorer, row = functions.find(identifier, locked=True)
     if row is None:
         raise Conflict(f"'{identifier}' is a built-in scoring function and cannot be {done}.")
     return scorer, row

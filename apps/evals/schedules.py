@@ -74,9 +74,10 @@ def set_paused(one: Schedule, is_paused: bool, actor: Principal) -> None:
 
 
 def delete(one: Schedule, actor: Principal) -> None:
-    """Take a schedule away; what it started stays. Called inside a write."""
-    audit.note(actor, "delete", "schedule", str(one.pk), benchmark=one.benchmark.benchmark_id)
-    one.delete()
+    """Take a schedule away; what it started stays. Called inside a write. One that is gone already is no change."""
+    gone, _ = Schedule.objects.filter(pk=one.pk).delete()
+    if gone:
+        audit.note(actor, "delete", "schedule", str(one.pk), benchmark=one.benchmark.benchmark_id)
 
 
 def run_now(one: Schedule, actor: Principal) -> list[Evaluation]:

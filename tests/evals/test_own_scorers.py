@@ -6,7 +6,7 @@ import re
 
 import httpx2
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -29,8 +29,9 @@ MINE, PAGE = "mine/letters", "/scorers/mine/letters/"
 
 def off() -> None:
     """Register one of one's own and switch it off."""
-    own_functions.register(asked(MINE), build.actor())
-    own_functions.switch(MINE, False, build.actor())
+    with transaction.atomic():
+        own_functions.register(asked(MINE), build.actor())
+        own_functions.switch(MINE, False, build.actor())
 
 
 def state_of(name: str) -> str:

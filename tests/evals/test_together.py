@@ -1,19 +1,24 @@
-"""Two people at once: a benchmark is deleted while a run of it is started, a run is tried again twice."""
+"""Two people at once: a benchmark is deleted while a run of it is started; what is deleted or tried again twice."""
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.db import connections, transaction
 
-from apps.evals import evaluation, registry, schemas
-from apps.evals.models import Benchmark
+from apps.accounts.models import AuditLine
+from apps.core.errors import NotFound
+from apps.evals import evaluation, own_functions, registry, schedules, schemas
+from apps.evals.models import Benchmark, Schedule
 from apps.jobs import runner
 from apps.jobs.models import Job
 from tests import build
 from tests.evals import made
 from tests.evals.conftest import config
+from tests.evals.test_schedules import schedule
+from tests.evals.test_scorer_pages import asked
 
 Act = Callable[[], Any]
 
@@ -73,6 +78,44 @@ def test_a_run_is_not_started_while_its_benchmark_is_deleted(start: Act) -> None
     one_after_the_other(lambda: registry.unregister("bench", build.actor()), try_to_start)
 
     assert refused == ["Benchmark 'bench' not found"] and not Job.objects.exists()
+
+
+def test_a_scorer_is_deleted_once_whoever_asks(transactional_db: None) -> None:
+    own_functions.register(asked("mine"), build.actor())
+    refused: list[str] = []
+
+    def delete() -> None:
+        try:
+            own_functions.unregister("mine", build.actor())
+        except NotFound as error:
+            refused.append(error.detail)
+
+    one_after_the_other(delete, delete)
+
+    assert refused and refused[0].startswith("Scoring function 'mine' not found")
+    assert AuditLine.objects.filter(kind="scoring_function", action="delete").count() == 1
+
+
+def test_a_scorer_that_is_deleted_meanwhile_is_not_switched(transactional_db: None) -> None:
+    own_functions.register(asked("mine"), build.actor())
+
+    def switch() -> None:
+        with suppress(NotFound):
+            own_functions.switch("mine", False, build.actor())
+
+    one_after_the_other(lambda: own_functions.unregister("mine", build.actor()), switch)
+
+    assert not AuditLine.objects.filter(kind="scoring_function", action="disable").exists()
+
+
+def test_a_schedule_is_deleted_once_whoever_asks(start: Act, model: str) -> None:
+    one = schedule(model)
+
+    one_after_the_other(*[lambda: schedules.delete(one, build.actor())] * 2)
+
+    assert not Schedule.objects.exists()
+    line = AuditLine.objects.get(kind="schedule", action="delete")
+    assert (line.object_id, line.detail) == (str(one.pk), {"benchmark": "bench"})
 
 
 def test_a_run_is_tried_again_once_whoever_asks(start: Act) -> None:
