@@ -1,6 +1,7 @@
 """The rows of an evaluation by the values of a column: which there are, what they come to, and the rows of one."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -109,6 +110,8 @@ def test_values_keep_their_kind_and_any_text_is_read(web: Client, bench: Benchma
     page = text(web, path + "?slice=kind")
 
     assert len(told(page)) == len(values) and all(cells[1] == "1" for cells in told(page))
+    labels = [html.unescape(cells[0]) for cells in told(page)]
+    assert len(set(labels)) == len(values) and {'"1"', "1", "true"} <= set(labels)
     for link in re.findall(r'<a href="([^"]+)#rows" title', page.split('id="slices"')[1].split("</section>")[0]):
         assert len(numbers(text(web, link.replace("&amp;", "&")))) == 1
     text(web, f"{path}rows/4/")

@@ -1,8 +1,8 @@
 """The rows of an evaluation by the values of a column: how many there are of each, and what their scores come to."""
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import fmean
@@ -86,7 +86,8 @@ def table(evaluation: Evaluation, meant: Filter, query: QueryDict) -> list[Slice
     """
     groups = _groups(evaluation, meant.column)
     names = sorted(groups, key=lambda name: (-groups[name].rows, name))
-    told = [_slice(evaluation, meant, query, name, groups[name]) for name in names[:MOST]]
+    labels = Counter(label_of(name) for name in names[:MOST])
+    told = [_slice(evaluation, meant, query, name, groups[name], labels) for name in names[:MOST]]
     if len(names) > MOST:
         rest = _Group()
         for name in names[MOST:]:
@@ -118,11 +119,16 @@ def _groups(evaluation: Evaluation, column: str) -> dict[str, _Group]:
     return groups
 
 
-def _slice(evaluation: Evaluation, meant: Filter, query: QueryDict, value: str, group: _Group) -> Slice:
+def _slice(
+    evaluation: Evaluation, meant: Filter, query: QueryDict, value: str, group: _Group, labels: Mapping[str, int]
+) -> Slice:
+    label = label_of(value)
+    if labels[label] > 1:
+        label = value[:CELL]  # as JSON, which tells 1 from "1"
     is_chosen = value == meant.value
     link = grid.changed(query, **{"is": "" if is_chosen else value})
     scores = _scores(evaluation, group.scores)
-    return Slice(label_of(value), link, is_chosen, group.rows, group.failed, scores, _mean(group.human))
+    return Slice(label, link, is_chosen, group.rows, group.failed, scores, _mean(group.human))
 
 
 def _scores(evaluation: Evaluation, rows: Sequence[ScoreRows]) -> list[tuple[str, Headline]]:
