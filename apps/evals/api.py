@@ -22,7 +22,7 @@ from apps.jobs.models import Job, Status
 
 router = Router(tags=["Eval"])
 ONE = "/benchmarks/{path:benchmark_id}"
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})", re.IGNORECASE)
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})", re.IGNORECASE)
 LONGEST_WAIT_S = 60.0
 
 

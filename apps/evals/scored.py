@@ -9,7 +9,7 @@ from apps.accounts.principals import Principal
 from apps.core import db
 from apps.core.errors import Conflict, TooLarge
 from apps.core.fields import json_text, json_value
-from apps.core.ids import new_id
+from apps.core.ids import free_name, new_id
 from apps.datasets import live, purposes, registry
 from apps.datasets import rows as dataset_rows
 from apps.datasets import schemas as dataset_schemas
@@ -56,7 +56,7 @@ async def dataset(request: schemas.ScoreBatchRequest, actor: Principal) -> schem
         found = await _scores(some, scorers)
         scores += found
         if request.save_results_dataset:
-            texts += [json_text(row | _columns(one)) for row, one in zip(some, found, strict=True)]
+            texts += [json_text(_beside(row, one)) for row, one in zip(some, found, strict=True)]
     if len(scores) < source.row_count:
         await db.read(_readable, source.dataset_id)
         raise Conflict(f"Rows of dataset '{source.dataset_id}' were deleted while it was scored; ask again.")
@@ -104,9 +104,10 @@ async def _chunks(source: Dataset) -> AsyncIterator[list[Json]]:
         yield [json_value(text) for text in texts]
 
 
-def _columns(scores: Mapping[str, Json]) -> Json:
-    """Return the scores of a row as columns of its own, named by function and value."""
-    return {f"{name}.{key}": value for name, one in scores.items() for key, value in one.items()}
+def _beside(row: Json, scores: Mapping[str, Json]) -> Json:
+    """Return a row with its scores as further columns, named by function and value; what it had of a name stays."""
+    columns = {f"{name}.{key}": value for name, one in scores.items() for key, value in one.items()}
+    return row | {free_name(name, row): value for name, value in columns.items()}
 
 
 async def _kept(source: Dataset, texts: list[str], names: list[str], actor: Principal) -> str:

@@ -98,12 +98,13 @@ async def test_only_the_first_rows_are_evaluated_if_so_asked(
     await calls.post(f"{BENCHMARKS}/{name}/jobs", config(model, num_examples=0), status=400)
 
 
+@pytest.mark.parametrize("preference", ["wait=15", 'respond-async, wait="15"'])
 async def test_waiting_a_little_gives_the_ended_job(
-    calls: Checked, benchmark: Callable[..., Any], model: str, worker: Any
+    calls: Checked, benchmark: Callable[..., Any], model: str, worker: Any, preference: str
 ) -> None:
     name = await benchmark()
 
-    job = await calls.post(f"{BENCHMARKS}/{name}/jobs", config(model), headers={"Prefer": "wait=15"})
+    job = await calls.post(f"{BENCHMARKS}/{name}/jobs", config(model), headers={"Prefer": preference})
 
     assert job["status"] == "completed"
 

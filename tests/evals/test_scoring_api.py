@@ -127,6 +127,15 @@ async def test_a_registration_that_does_not_fit_changes_nothing(
     assert (await stable.call("GET", "/scoring-functions/mine/letters::v1", "ScoringFn"))["params"] == MINE["params"]
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"description": "a\0b"}, {"params": {"type": "regex_parser", "parsing_regexes": ["(\0)"]}}]
+)
+async def test_a_nul_is_refused_as_no_database_can_hold_it(stable: Stable, wrong: Json) -> None:
+    refused = await stable.call("POST", "/scoring-functions", body={**MINE, **wrong}, status=400)
+
+    assert "NUL" in refused["detail"] and not await db.read(ScoringFunction.objects.exists)
+
+
 async def test_built_in_functions_stay(stable: Stable) -> None:
     error = await stable.call("DELETE", "/scoring-functions/basic::equality", status=409)
 
@@ -302,6 +311,15 @@ async def test_a_dataset_is_scored_and_kept(stable: Stable) -> None:
     assert rows[0] == {**ROWS[0], "basic::equality.score": 1.0}
     assert rows[2]["basic::equality.score"] is None
     assert "'expected_answer'" in rows[2]["basic::equality.error"]
+
+
+async def test_a_column_of_the_name_of_a_score_stays(stable: Stable) -> None:
+    await register(stable, [{**ROWS[0], "basic::equality.score": "mine"}])
+
+    kept = await batch(stable, save_results_dataset=True)
+
+    rows = (await stable.api.get(f"/v1beta/datasetio/iterrows/{kept['dataset_id']}")).json()["data"]
+    assert rows == [{**ROWS[0], "basic::equality.score": "mine", "basic::equality.score-2": 1.0}]
 
 
 async def test_many_rows_are_read_chunk_by_chunk(stable: Stable) -> None:
