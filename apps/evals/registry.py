@@ -81,8 +81,7 @@ def what_goes(benchmark: Benchmark) -> str:
     if by_itself := benchmark.schedules.count():
         told.append(f"Its {by_itself} schedules go with it." if by_itself > 1 else "Its schedule goes with it.")
     if running:
-        names = ", ".join(runs.filter(runs_now).values_list("candidate", flat=True)[:NAMED])
-        told.append(f"What runs is cancelled: {names}{f' and {running - NAMED:,} more' if running > NAMED else ''}.")
+        told.append(f"{running:,} running evaluation{'s are' if running > 1 else ' is'} cancelled.")
     if ended:
         told.append(f"{ended:,} ended evaluation{'s' if ended > 1 else ''} can still be read.")
     return " ".join(told)

@@ -159,7 +159,7 @@ def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench:
     made.evaluation([1.0], candidate="busy", status=Status.SCHEDULED)
 
     page = text(web, "/benchmarks/bench/delete/")
-    assert "What runs is cancelled: busy." in page and "1 ended evaluation can still be read." in page
+    assert "1 running evaluation is cancelled." in page and "1 ended evaluation can still be read." in page
     for number in range(6):
         made.evaluation([1.0], candidate=f"busy-{number}", status=Status.SCHEDULED)
     assert "busy-1 and 2 more." in text(web, "/benchmarks/bench/delete/")
