@@ -154,7 +154,7 @@ def test_a_copy_begins_with_the_content_of_the_other(web: Client, bench: Benchma
     assert 'value="basic::equality" checked' in form and 'value="basic::subset_of" checked' not in form
 
 
-def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench: Benchmark) -> None:
+def test_deleting_a_benchmark_tells_what_runs_and_what_stays(web: Client, bench: Benchmark) -> None:
     made.evaluation([1.0])
     made.evaluation([1.0], candidate="busy", status=Status.SCHEDULED)
 
@@ -162,7 +162,7 @@ def test_deleting_a_benchmark_names_what_runs_and_what_stays(web: Client, bench:
     assert "1 running evaluation is cancelled." in page and "1 ended evaluation can still be read." in page
     for number in range(6):
         made.evaluation([1.0], candidate=f"busy-{number}", status=Status.SCHEDULED)
-    assert "busy-1 and 2 more." in text(web, "/benchmarks/bench/delete/")
+    assert "7 running evaluations are cancelled." in text(web, "/benchmarks/bench/delete/")
     places = {web.post("/benchmarks/bench/delete/", {"once": "k"}).get("Location") for _ in range(2)}
 
     assert places == {"/benchmarks/"}
