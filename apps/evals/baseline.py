@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+from django.db.models import Exists, OuterRef
+
 from apps.accounts import audit
 from apps.accounts.principals import Principal
 from apps.core.errors import Conflict
 from apps.evals.current import is_current
 from apps.evals.models import Benchmark, Evaluation
+
+IS_BASELINE = Exists(Benchmark.objects.filter(baseline=OuterRef("pk")))
 
 
 def can_be(run: Evaluation) -> bool:

@@ -15,23 +15,24 @@ NAMED = 3  # candidates a list names
 
 
 class Score(NamedTuple):
-    """What a candidate's newest run scored by a function, and how far that is from its run before and the baseline."""
+    """What a candidate's newest run scored by a function, and how far that is from the run it is held against."""
 
     function: str
     headline: Headline
     change: float | None
-    against_baseline: float | None
 
 
 @dataclass(frozen=True)
 class Standing:
     """A candidate, that is a model or an agent asked in one way: its newest run with its scores.
 
+    These are held against the benchmark's baseline; where it has none, against the candidate's run before.
     Equals share a place. Who was asked only a part of the rows has none, nor has who has no score of the function.
     """
 
     place: int | None
     is_part: bool
+    is_baseline: bool
     newest: Evaluation
     scores: list[Score]
     best: float | None
@@ -81,8 +82,9 @@ def leaderboard(
 
     def standing(some: list[Evaluation], place: int | None, *, is_part: bool) -> Standing:
         numbers = [value for run in some if (value := run.headline(by).value) is not None]
-        scores = _scores(some, functions, baseline)
-        return Standing(place, is_part, some[0], scores, max(numbers, default=None), len(some))
+        is_baseline = baseline is not None and baseline.fingerprint == some[0].fingerprint
+        scores = _scores(some[0], baseline or next(iter(some[1:]), None), functions)
+        return Standing(place, is_part, is_baseline, some[0], scores, max(numbers, default=None), len(some))
 
     return [
         *(standing(some, place, is_part=False) for some, place in zip(ranked, places, strict=True)),
@@ -109,19 +111,14 @@ def _places(values: list[float | None]) -> list[int | None]:
     return [None if value is None else values.index(value) + 1 for value in values]
 
 
-def _scores(runs: Sequence[Evaluation], functions: Sequence[str], baseline: Evaluation | None) -> list[Score]:
-    """Return the scores of the first of a candidate's runs, held against the second one and the baseline."""
-    newest, before = runs[0], runs[1] if len(runs) > 1 else None
-    base = baseline if baseline != newest else None
-    return [
-        Score(name, newest.headline(name), _change(newest, before, name), _change(newest, base, name))
-        for name in functions
-    ]
+def _scores(run: Evaluation, other: Evaluation | None, functions: Sequence[str]) -> list[Score]:
+    """Return what a run scored by each function, held against another run."""
+    return [Score(name, run.headline(name), _change(run, other, name)) for name in functions]
 
 
 def _change(run: Evaluation, other: Evaluation | None, function: str) -> float | None:
-    """Return how far a function's number is from that of another run of as many rows; None where there is none."""
-    if other is None or run.row_total != other.row_total:
+    """Return how far a function's number is from that of another run of as many rows; None without such a run."""
+    if other is None or other == run or run.row_total != other.row_total:
         return None
     now, then = run.headline(function).value, other.headline(function).value
     return None if now is None or then is None else now - then

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import AuditLine
+from apps.evals import standings
 from apps.evals.compare import comparing
 from apps.evals.models import Benchmark, Evaluation
 from apps.jobs.models import Job, Status
@@ -40,7 +41,8 @@ def test_a_run_becomes_the_baseline_and_is_marked_everywhere(web: Client, bench:
 
     assert MARK in text(web, page_of(first)) and "Unset baseline" in text(web, page_of(first))
     assert MARK not in text(web, page_of(second)) and "Set as baseline" in text(web, page_of(second))
-    assert text(web, "/evaluations/").count(MARK) == text(web, "/benchmarks/bench/").count(MARK) == 1
+    assert text(web, "/evaluations/").count(MARK) == 1
+    assert text(web, "/benchmarks/bench/").count(MARK) == 2  # of the candidate, and of its run
     line = AuditLine.objects.get(action="set_baseline")
     assert (line.kind, line.object_id, line.detail) == ("benchmark", "bench", {"job": first.job.job_id})
 
@@ -115,18 +117,36 @@ def test_compare_begins_with_the_baseline_else_with_the_run_before(web: Client, 
     assert ">Baseline<" in text(web, led)
 
 
+def test_a_candidate_stays_the_baseline_when_it_runs_again(web: Client, bench: Benchmark) -> None:
+    choose(web, made.evaluation([1.0, 0.0], candidate="ana"))
+    made.evaluation([1.0, 1.0], candidate="ana")
+    made.evaluation([1.0, 1.0], candidate="bob")
+
+    bob, ana = standings.leaderboard(
+        standings.completed("bench"), ["basic::equality"], "basic::equality", Benchmark.objects.get().baseline
+    )
+
+    assert [(one.newest.candidate, one.is_baseline, one.scores[0].change) for one in (ana, bob)] == [
+        ("ana", True, 0.5),
+        ("bob", False, 0.5),
+    ]
+    page = text(web, "/benchmarks/bench/")
+    assert MARK in page[page.index('data-ui="leaderboard"') : page.index('data-ui="history"')]
+
+
 def test_the_leaderboard_and_the_chart_tell_the_distance(web: Client, bench: Benchmark) -> None:
     base = made.evaluation([1.0, 1.0, 0.0, 0.0], candidate="old", status=Status.CANCELLED)
     made.evaluation([1.0, 0.0, 0.0, 0.0], candidate="new")
     made.evaluation([1.0, 1.0, 1.0, 0.0], candidate="new")
     page = text(web, "/benchmarks/bench/")
-    assert 'data-ui="against"' not in page and "baseline-level" not in page
+    assert "± to the run before" in page and "baseline-level" not in page
+    assert 'data-ui="against">+0.50<' in page and page.count('data-ui="against"') == 1
 
     choose(web, base)
 
     page = text(web, "/benchmarks/bench/")
-    board = page[page.index('data-ui="leaderboard"') : page.index('data-ui="history"')]
-    assert "+0.50" in board and "+0.25" in board[board.index('data-ui="against"') :]
+    assert page.count("to the baseline") == 1
+    assert 'data-ui="against">+0.25<' in page and page.count('data-ui="against"') == 1
     assert f"Baseline, run {base.pk}: 0.50" in page and "Baseline 0.5." in page
     assert '<path class="b" d="M0 50.00H100"/>' in page
 

@@ -228,7 +228,9 @@ def test_changes_are_only_told_between_runs_of_as_many_rows(bench: Benchmark) ->
     made.evaluation([1.0, 1.0], candidate="ana")
     [ana] = [one for one in board(baseline=base) if one.newest.candidate == "ana"]
 
-    assert ana.scores[0][2:] == (None, 0.5)
+    assert ana.scores[0].change == 0.5
+    [ana] = [one for one in board() if one.newest.candidate == "ana"]
+    assert ana.scores[0].change is None
 
 
 def test_earlier_runs_are_told_apart_afterwards(bench: Benchmark) -> None:

@@ -18,7 +18,7 @@ from apps.core.htmx import is_partial
 from apps.core.keyset import page_of
 from apps.datasets import uses
 from apps.datasets.models import Dataset
-from apps.evals import code, costs, functions, lookup, registry, schemas, standings
+from apps.evals import baseline, code, costs, functions, lookup, registry, schemas, standings
 from apps.evals.benchmarks import history, schedule_list
 from apps.evals.benchmarks.form import BenchmarkForm
 from apps.evals.models import Benchmark, Evaluation
@@ -86,7 +86,8 @@ def benchmark_detail(request: HttpRequest, benchmark_id: str) -> HttpResponse:
     done = standings.completed(benchmark_id)
     by = request.GET.get("by", "")
     by = by if by in chosen else standings.telling(done, chosen)
-    runs = list(Evaluation.objects.filter(benchmark_id=benchmark_id).listed()[: SHOWN_RUNS + 1])
+    all_runs = Evaluation.objects.filter(benchmark_id=benchmark_id).listed()
+    runs = list(all_runs.annotate(is_baseline=baseline.IS_BASELINE)[: SHOWN_RUNS + 1])
     known = functions.known(chosen)
     dataset = Dataset.objects.shown().defer("gaps").filter(dataset_id=benchmark.dataset_id).first()
     leaders = standings.leaderboard(done, chosen, by, benchmark.baseline) if by else []

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
-from apps.evals.models import Benchmark, Evaluation
+from apps.evals.baseline import IS_BASELINE
+from apps.evals.models import Evaluation
 from apps.jobs.listing import query_of, tabs_of
 from apps.jobs.models import ACTIVE, Status
 
@@ -50,7 +51,7 @@ class Filter:
     def rows(self) -> QuerySet[Evaluation]:
         """Return the evaluations it leaves."""
         rows = Evaluation.objects.listed().defer("job__arguments", "job__checkpoint", "job__result")
-        rows = rows.annotate(is_baseline=Exists(Benchmark.objects.filter(baseline=OuterRef("pk"))))
+        rows = rows.annotate(is_baseline=IS_BASELINE)
         if self.status:
             rows = rows.filter(job__status__in=ACTIVE if self.status == "active" else [self.status])
         if self.benchmark:
