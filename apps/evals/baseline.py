@@ -1,7 +1,5 @@
 """The run that the others of its benchmark are held against, once a person has chosen one."""
 
-from collections.abc import Sequence
-
 from django.db.models import Exists, OuterRef
 
 from apps.accounts import audit
@@ -11,6 +9,12 @@ from apps.evals.current import is_current
 from apps.evals.models import Benchmark, Evaluation
 
 IS_BASELINE = Exists(Benchmark.objects.filter(baseline=OuterRef("pk")))
+
+
+def of(benchmark_id: str) -> Evaluation | None:
+    """Return the run that the others of a benchmark are held against; None when nobody has chosen one."""
+    rows = Evaluation.objects.listed().annotate(is_baseline=IS_BASELINE)
+    return rows.filter(is_baseline=True, benchmark_id=benchmark_id).first()
 
 
 def can_be(run: Evaluation) -> bool:
@@ -35,9 +39,3 @@ def clear(run: Evaluation, actor: Principal) -> None:
     """Let its benchmark have no baseline any more, if this run is it; called inside a write."""
     if Benchmark.objects.filter(baseline=run).update(baseline=None):
         audit.note(actor, "unset_baseline", "benchmark", run.benchmark_id, job=run.job.job_id)
-
-
-def among(runs: Sequence[Evaluation]) -> set[int]:
-    """Return the keys of those runs that are baselines; one query."""
-    chosen = Benchmark.objects.filter(baseline__in=[run.pk for run in runs]).values_list("baseline_id", flat=True)
-    return {pk for pk in chosen if pk is not None}

@@ -41,11 +41,12 @@ class Standing:
 
 @dataclass(frozen=True)
 class Newest:
-    """The newest runs of a few candidates, each with its score of the benchmark's first function.
+    """The newest runs of a few candidates, each with its score by the function that tells them apart.
 
     There are ``others`` more candidates.
     """
 
+    by: str
     scored: list[tuple[Evaluation, Headline]]
     others: int
 
@@ -130,7 +131,7 @@ def _value(value: float | None) -> float:
 
 def newest_of(benchmarks: Iterable[Benchmark]) -> dict[str, Newest]:
     """Return the newest scores of each benchmark; two queries."""
-    scored_by = {one.benchmark_id: one.scoring_functions[:1] for one in benchmarks}
+    scored_by = {one.benchmark_id: one.scoring_functions for one in benchmarks}
     runs = Evaluation.objects.filter(CURRENT, benchmark_id__in=scored_by).completed()
     places: dict[str, list[int]] = {name: [] for name in scored_by}
     newest = runs.order_by().values("benchmark_id", "fingerprint").annotate(newest=Max("pk"))
@@ -138,16 +139,14 @@ def newest_of(benchmarks: Iterable[Benchmark]) -> dict[str, Newest]:
         places[name].append(place)
     found = Evaluation.objects.listed().in_bulk([place for some in places.values() for place in some[:NAMED]])
     return {
-        name: Newest(
-            [(found[place], _first(found[place], scored_by[name])) for place in some[:NAMED] if place in found],
-            len(some[NAMED:]),
-        )
+        name: _newest([found[place] for place in some[:NAMED] if place in found], scored_by[name], len(some[NAMED:]))
         for name, some in places.items()
     }
 
 
-def _first(run: Evaluation, functions: Sequence[str]) -> Headline:
-    return run.headline(functions[0]) if functions else Headline(None, "")
+def _newest(runs: Sequence[Evaluation], functions: Sequence[str], others: int) -> Newest:
+    by = telling(runs, functions)
+    return Newest(by, [(run, run.headline(by)) for run in runs], others)
 
 
 def counts_of(benchmark_ids: Sequence[str]) -> dict[str, int]:

@@ -117,6 +117,22 @@ def test_compare_begins_with_the_baseline_else_with_the_run_before(web: Client, 
     assert ">Baseline<" in text(web, led)
 
 
+def test_the_picker_marks_the_baseline_and_holds_one_run_against_it(web: Client, bench: Benchmark) -> None:
+    base, other = made.evaluation([1.0, 0.0]), made.evaluation([1.0, 1.0])
+    choose(web, base)
+    pick = "/evaluations/compare/"
+    compared = f"{pick}?base={base.job.job_id}&with={other.job.job_id}"
+
+    assert text(web, pick).count(MARK) == 1
+    assert web.get(f"{pick}?pick=yes&run={other.job.job_id}").headers["Location"] == compared
+    alone = web.get(f"{pick}?pick=yes&run={base.job.job_id}").headers["Location"]
+    assert alone == f"{pick}?base={base.job.job_id}&pick=yes"
+    for path in (f"{pick}?benchmark=bench", f"{pick}?base={base.job.job_id}"):
+        page = text(web, path)
+        assert f'name="base" value="{base.job.job_id}"' in page and "against the baseline." in page
+        assert page.count(MARK) == page.count('data-ui="pick-row"') == 1
+
+
 def test_a_candidate_stays_the_baseline_when_it_runs_again(web: Client, bench: Benchmark) -> None:
     choose(web, made.evaluation([1.0, 0.0], candidate="ana"))
     made.evaluation([1.0, 1.0], candidate="ana")

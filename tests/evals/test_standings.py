@@ -174,6 +174,25 @@ def test_who_has_no_score_of_the_function_has_no_place(bench: Benchmark, operato
     assert [one.newest.candidate for one in board(EXACT) if one.place] == ["ana"]
 
 
+def test_newest_scores_name_the_function_that_tells_candidates_apart_and_how_each_was_asked(
+    bench: Benchmark, reader: Client
+) -> None:
+    Benchmark.objects.update(scoring_functions=[EXACT, PART])
+    for name, part in (("plain", 0.0), ("pirate", 1.0)):
+        run = made.evaluation([0.0], fingerprint=name, variant=f"“Be {name}.”", functions=[EXACT, PART])
+        run.aggregated[PART] = {"accuracy": {"accuracy": part, "num_correct": part, "num_total": 1}}
+        run.save(update_fields=["aggregated"])
+
+    [told] = standings.newest_of(Benchmark.objects.all()).values()
+
+    assert (told.by, [(run.variant, score.value) for run, score in told.scored]) == (
+        PART,
+        [("“Be pirate.”", 1.0), ("“Be plain.”", 0.0)],
+    )
+    page = reader.get("/benchmarks/").content.decode()
+    assert f'title="{PART}" data-ui="newest-by">' in page and "scripted/scripted · “Be pirate.”</span>" in page
+
+
 def test_newest_scores_are_of_the_benchmarks_own_function_and_say_how_many_others_there_are(
     bench: Benchmark, reader: Client
 ) -> None:

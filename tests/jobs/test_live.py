@@ -41,10 +41,10 @@ async def test_progress_paints_the_bar_from_the_row(give: Give) -> None:
     ("pace", "told"),
     [
         ({"rate": 3.0, "eta_s": 30.0}, "25.0 % · 3.0 rows/s · about 30 s left"),
-        ({"note": "Waits for it"}, "25.0 % · – left"),
+        ({"note": "Waits for it"}, "25.0 %"),
     ],
 )
-async def test_a_time_left_that_nobody_knows_is_a_dash(give: Give, pace: dict[str, Any], told: str) -> None:
+async def test_a_time_left_that_nobody_knows_is_not_told(give: Give, pace: dict[str, Any], told: str) -> None:
     job = await db.write(give, "answer")
     progress = {"done": 30, "total": 120, "unit": "rows", **pace}
     await db.write(Job.objects.filter(pk=job.pk).update, status=Status.IN_PROGRESS, progress=progress)

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, QueryDict
 
 from apps.core.numbers import whole
+from apps.evals.baseline import IS_BASELINE
 from apps.evals.compare import flips
 from apps.evals.models import Evaluation
 
@@ -89,8 +90,8 @@ def usual(run: Evaluation, base: str | None) -> str:
 
 
 def runs(job_ids: list[str]) -> list[Evaluation]:
-    """Return the evaluations of these jobs in this order, or answer that one is missing; one query."""
-    rows = Evaluation.objects.select_related("job").filter(job__job_id__in=job_ids)
+    """Return the evaluations of these jobs in this order, marked, or answer that one is missing; one query."""
+    rows = Evaluation.objects.select_related("job").annotate(is_baseline=IS_BASELINE).filter(job__job_id__in=job_ids)
     found = {one.job.job_id: one for one in rows}
     if missing := [one for one in job_ids if one not in found]:
         raise Http404(f"Evaluation '{missing[0]}' not found")

@@ -43,10 +43,15 @@ def evaluation_compare(request: HttpRequest) -> HttpResponse:
 
 
 def _with_base(chosen: list[str], is_pick: bool) -> str:
-    """Return the query string that compares these runs; one alone is a base that others are chosen for."""
+    """Return the query string that compares these runs: one alone with the baseline of its benchmark.
+
+    Where there is no other, it is a base that others are chosen for.
+    """
     found = address.runs(chosen)
-    baselines = baseline.among(found)
-    names = [one.job.job_id for one in sorted(found, key=lambda one: (one.pk not in baselines, one.pk))]
+    base = baseline.of(found[0].benchmark_id) if len(found) == 1 else None
+    if base is not None and base not in found:
+        found.append(base)
+    names = [one.job.job_id for one in sorted(found, key=lambda one: (not one.is_baseline, one.pk))]
     return Asked(names[0], tuple(names[1:])).link() + ("&pick=yes" if is_pick and not names[1:] else "")
 
 
@@ -179,13 +184,17 @@ def _notes(one: Comparison, is_many: bool) -> list[str]:
 
 
 def _pick(request: HttpRequest, asked: Asked) -> HttpResponse:
-    """Ask for the runs: any, or those of a benchmark; with a base those of its own benchmark unless all are wanted."""
-    base = address.runs([asked.base])[0] if asked.base else None
-    rows = Evaluation.objects.select_related("job").defer("config").filter(row_count__gt=0)
+    """Ask for the runs: any, or those of a benchmark, of which the baseline is the base.
+
+    With a base they are those of its own benchmark unless all are wanted.
+    """
+    benchmark = request.GET.get("benchmark", "")
+    base = address.runs([asked.base])[0] if asked.base else baseline.of(benchmark) if benchmark else None
+    rows = Evaluation.objects.listed().filter(row_count__gt=0).annotate(is_baseline=baseline.IS_BASELINE)
     of_all = base is None or request.GET.get("of") == "all"
     if base is not None:
         rows = rows.exclude(pk=base.pk)
-    benchmark = request.GET.get("benchmark", "") if base is None else "" if of_all else base.benchmark_id
+        benchmark = "" if of_all else base.benchmark_id
     if benchmark:
         rows = rows.filter(benchmark_id=benchmark)
     page = page_of(rows, request.GET, size=PICKED)
