@@ -1,5 +1,7 @@
 """The run that the others of its benchmark are held against, once a person has chosen one."""
 
+from collections.abc import Sequence
+
 from django.db.models import Exists, OuterRef
 
 from apps.accounts import audit
@@ -39,3 +41,9 @@ def clear(run: Evaluation, actor: Principal) -> None:
     """Let its benchmark have no baseline any more, if this run is it; called inside a write."""
     if Benchmark.objects.filter(baseline=run).update(baseline=None):
         audit.note(actor, "unset_baseline", "benchmark", run.benchmark_id, job=run.job.job_id)
+
+
+def among(runs: Sequence[Evaluation]) -> set[int]:
+    """Return the keys of those runs that are baselines; one query."""
+    chosen = Benchmark.objects.filter(baseline__in=[run.pk for run in runs]).values_list("baseline_id", flat=True)
+    return {pk for pk in chosen if pk is not None}

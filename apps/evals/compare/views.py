@@ -51,7 +51,8 @@ def _with_base(chosen: list[str], is_pick: bool) -> str:
     base = baseline.of(found[0].benchmark_id) if len(found) == 1 else None
     if base is not None and base not in found:
         found.append(base)
-    names = [one.job.job_id for one in sorted(found, key=lambda one: (not one.is_baseline, one.pk))]
+    baselines = baseline.among(found)
+    names = [one.job.job_id for one in sorted(found, key=lambda one: (one.pk not in baselines, one.pk))]
     return Asked(names[0], tuple(names[1:])).link() + ("&pick=yes" if is_pick and not names[1:] else "")
 
 
