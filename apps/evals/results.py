@@ -1,9 +1,10 @@
 """What an evaluation came to: its scores added up, and its result as the API tells it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
-from django.db.models import Avg, Count, Q, Sum
+from django.db.models import Avg, Count, Q, QuerySet, Sum
 from pydantic_core import from_json, to_json
 
 from apps.core import db
@@ -15,8 +16,23 @@ from apps.evals.running.spending import Tally
 from apps.jobs.models import Status
 
 Json = dict[str, Any]
-CHUNK = 1_000  # rows held at a time
-KINDS = 1_000  # different score rows of which one stands for all that are the same
+FIRST, MOST = 4, 1_000  # rows held at a time: as many as it begins with, and at most
+CHARS = 4_000_000  # of their texts
+KINDS, LONGEST_KIND = 1_000, 1_000  # different score rows of which one stands for all that are the same
+
+
+def parts(rows: QuerySet[EvaluatedRow], *columns: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield positions and columns of rows in their order, some at a time, however long the texts are."""
+    after, count = -1, FIRST
+    while some := list(rows.filter(position__gt=after).order_by("position").values_list("position", *columns)[:count]):
+        yield some
+        after, count = some[-1][0], fitting(some)
+
+
+def fitting(some: Sequence[Iterable[Any]]) -> int:
+    """Return how many rows to read after these ones: as many as fit if they are as long, twice as many at most."""
+    size = sum(len(value) for row in some for value in row if isinstance(value, str))
+    return max(1, min(MOST, len(some) * 2, CHARS * len(some) // max(1, size)))
 
 
 def sums(evaluation_pk: int) -> Json:
@@ -50,14 +66,15 @@ def _scores(evaluation: Evaluation) -> tuple[dict[str, list[Json]], Tally]:
     scores: dict[str, list[Json]] = {name: [] for name in evaluation.scoring}
     judged: Tally = {}
     kinds: dict[str, Json] = {}
-    for text, spent in evaluation.rows.order_by("position").values_list("scores", "judged").iterator(2_000):
+    for _, text, spent in chain.from_iterable(parts(evaluation.rows.all(), "scores", "judged")):
         told = from_json(text)
         if spent:
             spending.add(judged, from_json(spent))
         for name, rows in scores.items():
             row = light(told.get(name) or {"score": None})
             key = repr(row)
-            rows.append(kinds.setdefault(key, row) if len(kinds) < KINDS else kinds.get(key, row))
+            is_kept = len(kinds) < KINDS and len(key) < LONGEST_KIND
+            rows.append(kinds.setdefault(key, row) if is_kept else kinds.get(key, row))
     return scores, judged
 
 
@@ -95,7 +112,7 @@ def check_completed(evaluation: Evaluation) -> None:
 
 
 async def told(evaluation: Evaluation) -> AsyncIterator[bytes]:
-    """Yield the API's EvaluateResponse as JSON, rows in order, a thousand at a time."""
+    """Yield the API's EvaluateResponse as JSON, rows in order, some at a time."""
     yield b'{"generations":['
     async for texts in _columns(evaluation, "generation"):
         yield texts
@@ -110,16 +127,11 @@ async def told(evaluation: Evaluation) -> AsyncIterator[bytes]:
 
 async def _columns(evaluation: Evaluation, column: str, function: str = "") -> AsyncIterator[bytes]:
     """Yield a column of the rows as the inside of a JSON list: of the scores, those of one function."""
-    start = 0
-    while rows := await db.read(_chunk, evaluation.pk, column, start):
+    some, joint = parts(EvaluatedRow.objects.filter(evaluation=evaluation.pk), column), b""
+    while rows := await db.read(next, some, None):
         texts = [text if not function else _score(text, function) for _, text in rows]
-        yield (", " if start else "").encode() + ",".join(texts).encode()
-        start = rows[-1][0] + 1
-
-
-def _chunk(evaluation_pk: int, column: str, start: int) -> list[tuple[int, str]]:
-    rows = EvaluatedRow.objects.filter(evaluation=evaluation_pk, position__gte=start).order_by("position")
-    return list(rows.values_list("position", column)[:CHUNK])
+        yield joint + ",".join(texts).encode()
+        joint = b", "
 
 
 def _score(text: str, function: str) -> str:

@@ -19,6 +19,7 @@ from apps.jobs.handle import Handle
 Json = dict[str, Any]
 FLUSH_S = 0.25  # how long a result waits to be stored with others
 FLUSH_ROWS = 64
+FLUSH_CHARS = 4_000_000  # of what was asked and answered: rows may be long
 ERRORS_TOLD = 50  # lines about rows in the job's log; all of them stand on the evaluation's page
 TELL_S = 1.0  # how often the scores so far are added up
 ADDING_SHARE = 20  # of the time, one part in so many goes to adding up
@@ -34,6 +35,7 @@ class Keeper:
         self._evaluation, self._handle, self._done = evaluation, handle, done
         self.counting = Counting()  # of the functions whose rows it stores
         self._waiting: list[Result] = []
+        self._chars = 0  # of those
         self._error, self._errors = "", 0  # the one of the last row, and how many were to be told
         self._away: set[str] = set()  # names of models that are waited for
         self._since = self._add_up_at = 0.0
@@ -45,6 +47,7 @@ class Keeper:
         self._heard_at, self._silent_s = time.monotonic(), 0.0
         self._since = self._since if self._waiting else self._heard_at
         self._waiting.append(result)
+        self._chars += len(result.row) + len(str(result.generation.get("generated_answer")))
         if result.error and result.error != self._error:  # a dead server fails all rows with the same words
             self._log_error(result)
         self._error = result.error
@@ -66,7 +69,8 @@ class Keeper:
     @property
     def is_due(self) -> bool:
         """Whether it is time to flush: enough wait, or the first has waited for a moment."""
-        return len(self._waiting) >= FLUSH_ROWS or time.monotonic() - self._since >= FLUSH_S
+        is_much = len(self._waiting) >= FLUSH_ROWS or self._chars >= FLUSH_CHARS
+        return is_much or time.monotonic() - self._since >= FLUSH_S
 
     def hear_nothing(self) -> None:
         """Tell every few seconds for how long no result has come: a silent model server is waited for for minutes."""
@@ -83,7 +87,7 @@ class Keeper:
 
     async def flush(self) -> None:
         """Store what waits, in one transaction that also shows that the lease is still held; add up what is due."""
-        some, self._waiting = self._waiting, []
+        some, self._waiting, self._chars = self._waiting, [], 0
         if some:
             await db.write(_store, self._evaluation.pk, some, self._handle, self.counting.take())
             self._done += len(some)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,14 +14,14 @@ from apps.accounts.pages import requires
 from apps.core.csv_lines import csv_lines
 from apps.core.fields import json_text, json_value
 from apps.core.files import as_file
-from apps.evals import costs, lookup
+from apps.evals import costs, lookup, results
 from apps.evals.models import EvaluatedRow, Evaluation, HumanScore
 from apps.evals.running import asked
 from apps.evals.runs import grid
 from apps.evals.runs.row_filter import Filter
 
 KINDS = {"csv": ("text/csv; charset=utf-8", "CSV"), "jsonl": ("application/x-ndjson", "JSON Lines")}
-CHUNK = 1_000
+TEXTS = attrgetter("row", "generation", "scores")
 REST = ("error", "is_cut", "duration_ms", "input_tokens", "output_tokens", "trace_id")
 HUMAN = ("human_score", "human_notes")
 SPENT = ("judge_input_tokens", "judge_output_tokens", "cost", "currency")
@@ -44,14 +45,14 @@ def evaluation_export(request: HttpRequest, job_id: str, kind: str) -> HttpRespo
 
 def _all(evaluation: Evaluation, rows: QuerySet[EvaluatedRow]) -> Iterator[list[Row]]:
     """Yield rows in their order, each with what people gave it, some at a time."""
-    after = -1
-    while some := list(rows.filter(position__gt=after).order_by("position")[:CHUNK]):
+    after, count = -1, results.FIRST
+    while some := list(rows.filter(position__gt=after).order_by("position")[:count]):
         given: dict[int, list[HumanScore]] = {}
         places = {"position__gt": after, "position__lte": some[-1].position}
         for one in evaluation.human_scores.filter(**places).select_related("given_by").order_by("position", "id"):
             given.setdefault(one.position, []).append(one)
         yield [(row, given.get(row.position, [])) for row in some]
-        after = some[-1].position
+        after, count = some[-1].position, results.fitting([TEXTS(row) for row in some])
 
 
 def _parts(kind: str, evaluation: Evaluation, rows: QuerySet[EvaluatedRow]) -> Iterator[bytes]:
@@ -69,7 +70,7 @@ def _parts(kind: str, evaluation: Evaluation, rows: QuerySet[EvaluatedRow]) -> I
 
 def _columns(rows: QuerySet[EvaluatedRow]) -> list[str]:
     """Return the columns of the dataset's rows in the order they are first met."""
-    texts = rows.order_by("position").values_list("row", flat=True).iterator(CHUNK)
+    texts = (text for some in results.parts(rows, "row") for _, text in some)
     return list(dict.fromkeys(name for text in texts for name in json_value(text)))
 
 
