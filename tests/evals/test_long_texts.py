@@ -34,7 +34,8 @@ def run(bench: Benchmark) -> Evaluation:
     config = one.config.model_dump()
     config["eval_candidate"]["system_message"] = {"role": "system", "content": long(50)}
     one.config = schemas.BenchmarkConfig.model_validate(config)
-    one.scoring[JUDGE] = {"function": JUDGE, "params": {"prompt_template": long(51)}}
+    params = {"type": "llm_as_judge", "judge_model": "m", "prompt_template": long(51), "judge_score_regexes": ["(.*)"]}
+    one.scoring[JUDGE] = {"function": "llm-as-judge::base", "params": params}
     one.save()
     bench.metadata = {"note": long(52)}
     bench.save()
