@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pprint import pformat
-from textwrap import indent
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +14,7 @@ from apps.evals.models import Evaluation
 
 Json = dict[str, Any]
 FILE, LONGEST = "request.json", 10_000  # where a body of more characters is read from
+SHORT = 60  # characters of Python that stand on one line
 FLIPPED = """\
 base, other = (
     client.alpha.eval.jobs.retrieve(job, benchmark_id=benchmark)
@@ -82,6 +81,16 @@ def _jobs(origin: str, benchmark_id: str) -> str:
 
 
 def _assigned(name: str, value: Any) -> str:
-    """Return the Python that gives a value of several lines a name."""
-    head = f"{name} = "
-    return head + indent(pformat(value, width=80, sort_dicts=False), " " * len(head)).lstrip() + "\n"
+    """Return the Python that gives a value a name."""
+    return f"{name} = {_literal(value)}\n"
+
+
+def _literal(value: Any, indent: str = "") -> str:
+    """Return a value as Python: what is longer than a line has one entry a line, indented by four."""
+    if not isinstance(value, dict | list) or len(repr(value)) <= SHORT:
+        return repr(value)
+    inner = indent + " " * 4
+    if isinstance(value, dict):
+        entries = [f"{key!r}: {_literal(one, inner)}" for key, one in value.items()]
+        return "{\n" + "".join(f"{inner}{one},\n" for one in entries) + indent + "}"
+    return "[\n" + "".join(f"{inner}{_literal(one, inner)},\n" for one in value) + indent + "]"

@@ -1,5 +1,6 @@
 """Calls as code: what a page shows can be pasted and does what the page did."""
 
+import ast
 import json
 import shlex
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apps.evals import code
+from apps.evals import code, schemas
 from tests.evals import runs
 
 ORIGIN = "https://console.test"
@@ -51,3 +52,16 @@ def test_a_row_with_quotes_survives_the_shell() -> None:
 
     assert words[:4] == ["curl", "-X", "POST", f"{ORIGIN}/v1/scoring/score"]
     assert json.loads(words[-1]) == body
+
+
+def test_the_python_of_a_run_is_indented_by_four() -> None:
+    sampling = {"strategy": {"type": "greedy"}, "max_tokens": 64}
+    message = {"role": "system", "content": "Answer in one word. " * 4}
+    candidate = {"type": "model", "model": "m", "sampling_params": sampling, "system_message": message}
+    config = schemas.BenchmarkConfig.model_validate({"eval_candidate": candidate, "num_examples": 3})
+
+    python = code.run(ORIGIN, "bench", config).python
+
+    told = python.partition("config = ")[2].partition("job = ")[0]
+    assert "\n    'eval_candidate': {\n        'type': 'model',\n" in told
+    assert ast.literal_eval(told) == code.body_of(config)["benchmark_config"]

@@ -251,3 +251,11 @@ def test_an_agent_is_evaluated_from_its_page(web: Client, bench: Benchmark, agen
     assert f'href="{path}"' in text(web, f"/agents/{agent.agent_id}/")
     form = text(web, path)
     assert re.search(f'value="{agent.agent_id}"[^>]* checked', form)
+
+
+def test_an_empty_form_of_a_benchmark_says_what_to_do(web: Client) -> None:
+    page = web.post("/benchmarks/new/", {"benchmark_id": "", "dataset_id": ""}).content.decode()
+
+    for told in ("Give the benchmark a name.", "Choose a dataset.", "Choose at least one scorer."):
+        assert told in page
+    assert "This field is required" not in page

@@ -35,9 +35,18 @@ class Offered:
 class BenchmarkForm(forms.Form):
     """A new benchmark: a dataset, and the functions its answers are scored by."""
 
-    benchmark_id = forms.CharField(max_length=LONGEST_ID, label="Name", help_text="Its id in the API.")
-    dataset_id = forms.ChoiceField(label="Dataset")
-    scoring_functions = forms.MultipleChoiceField(label="Scorers", widget=forms.CheckboxSelectMultiple)
+    benchmark_id = forms.CharField(
+        max_length=LONGEST_ID,
+        label="Name",
+        help_text="Its id in the API.",
+        error_messages={"required": "Give the benchmark a name."},
+    )
+    dataset_id = forms.ChoiceField(label="Dataset", error_messages={"required": "Choose a dataset."})
+    scoring_functions = forms.MultipleChoiceField(
+        label="Scorers",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one scorer."},
+    )
     metadata = JsonField(required=False, help_text="Anything you want to remember, as a JSON object.")
 
     def __init__(self, *args: Any, **options: Any) -> None:

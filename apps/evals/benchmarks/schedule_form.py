@@ -19,6 +19,7 @@ class ScheduleForm(forms.Form):
     every = forms.ChoiceField(choices=Every.choices, label="How often")
     first_at = forms.DateTimeField(
         label="First run (UTC)",
+        error_messages={"required": "Choose a day and a time."},
         help_text="Later ones follow at the same minute, time or weekday.",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=SHOWN),
     )

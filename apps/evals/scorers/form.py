@@ -31,7 +31,13 @@ class ScorerForm(forms.Form):
     provider_scoring_fn_id = forms.ChoiceField(
         label="What runs", choices=[(name, name) for name in BUILT_IN], help_text="The built-in function behind it."
     )
-    scoring_fn_id = forms.CharField(label="Name", max_length=255, help_text="Its id in the API.", initial="")
+    scoring_fn_id = forms.CharField(
+        label="Name",
+        max_length=255,
+        help_text="Its id in the API.",
+        initial="",
+        error_messages={"required": "Give the scorer a name."},
+    )
     description = forms.CharField(widget=LongText(attrs={"rows": 2}), required=False)
 
     def __init__(
