@@ -156,6 +156,20 @@ doc.addEventListener("htmx:afterRequest", ({ detail, target }) => {
 });
 addEventListener("beforeunload", (event) => { if (!saving && doc.querySelector("form[data-unsaved=yes]")) event.preventDefault(); });
 
+// A page that comes back from the browser's memory is as it was left: live parts are asked for, pages without are loaded
+const isGone = (answer) => [404, 410].includes(answer.status); // the page then says what became of it
+addEventListener("pagehide", () => {
+  for (const one of all("dialog[open]")) one.close();
+  for (const one of all(":popover-open")) one.hidePopover();
+});
+addEventListener("pageshow", async ({ persisted }) => {
+  if (!persisted) return;
+  const hasOwn = doc.querySelector("main [data-live], form[data-unsaved=yes]");
+  const answer = hasOwn && await fetch(location.href).catch(() => null);
+  if (!hasOwn || (answer && isGone(answer))) return location.reload();
+  for (const part of all("[data-live]")) live.refetch(part);
+});
+
 // Keys: / filter, ? help, j and k through a list, Esc leaves a field
 function step(by) {
   const items = [...all("[data-item]")].filter((item) => item.offsetParent);
@@ -183,5 +197,5 @@ addEventListener("resize", nameNav);
 tellTimes();
 nameNav();
 doc.querySelector("[data-ui=form-errors]")?.focus();
-window.consoleUI = { toast, csrf, tellTimes, clock: (moment) => clock.format(moment) };
+window.consoleUI = { toast, csrf, tellTimes, isGone, clock: (moment) => clock.format(moment) };
 })();

@@ -198,7 +198,8 @@ async function fetchOne(url, elements) {
   const shown = new Map(elements.map((element) => [element, element.dataset.liveN]));
   try {
     const answer = await fetch(url || location.href, { headers: url ? { "HX-Request": "true" } : {} });
-    if (answer.status === 401 || (isGone(answer) && new URL(url, location).pathname === location.pathname)) location.reload();
+    const isPage = new URL(url, location).pathname === location.pathname;
+    if (answer.status === 401 || (isPage && consoleUI.isGone(answer))) location.reload();
     if (!answer.ok) return answer.status < 500;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const element of elements) {
@@ -211,15 +212,6 @@ async function fetchOne(url, elements) {
   } catch {
     return false;
   }
-}
-const isGone = (answer) => [404, 410].includes(answer.status); // the page then says what became of it
-// A page that comes back from the browser's memory is as it was left: its live parts are asked for, others are old
-async function cameBack() {
-  connect();
-  const hasOwn = doc.querySelector("main [data-live], form[data-unsaved=yes]");
-  const answer = hasOwn && await fetch(location.href).catch(() => null);
-  if (!hasOwn || (answer && isGone(answer))) return location.reload();
-  fetchParts([...parts.keys()]);
 }
 async function poll() {
   if (doc.hidden) return;
@@ -235,11 +227,7 @@ doc.addEventListener("visibilitychange", () => {
   if (polling) poll();
 });
 addEventListener("online", connect);
-addEventListener("pageshow", (event) => event.persisted && cameBack());
-addEventListener("pagehide", () => {
-  for (const one of doc.querySelectorAll("dialog[open]")) one.close();
-  for (const one of doc.querySelectorAll(":popover-open")) one.hidePopover();
-});
+addEventListener("pageshow", (event) => event.persisted && connect());
 for (const name of ["htmx:load", "htmx:afterSettle"]) doc.addEventListener(name, scan);
 scan();
 if (parts.size) connect();
