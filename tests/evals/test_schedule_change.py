@@ -56,7 +56,11 @@ def test_a_time_that_has_passed_is_moved_on_by_whole_steps_and_nothing_is_starte
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"every": "minute"}, "valid choice"), ({"first_at": ""}, "required"), ({"first_at": "9999-12-31T23:59"}, "year")],
+    [
+        ({"every": "minute"}, "valid choice"),
+        ({"first_at": ""}, "Choose a day"),
+        ({"first_at": "9999-12-31T23:59"}, "year"),
+    ],
 )
 def test_what_cannot_be_is_refused_beside_its_field(
     web: Client, bench: Benchmark, model: str, operator: Any, wrong: dict[str, str], words: str

@@ -197,7 +197,7 @@ def test_a_judge_of_ones_own(at_work: Client, model: str) -> None:
     [
         ({"scoring_fn_id": "basic::equality"}, "scoring_fn_id", "is a built-in scoring function"),
         ({"scoring_fn_id": "a?b"}, "scoring_fn_id", "'?' or '#'"),
-        ({"scoring_fn_id": ""}, "scoring_fn_id", "required"),
+        ({"scoring_fn_id": ""}, "scoring_fn_id", "Give the scorer a name"),
         ({"parsing_regexes": "("}, "parsing_regexes", ""),
     ],
 )
