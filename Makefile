@@ -20,7 +20,7 @@ run: $(VENV)/.base ## install what is missing, fetch the small models, start the
 
 test: $(VENV)/.test $(CLIENTS)/.ready ## the suite: what takes long and most of what needs a browser have words of their own
 	@$(STARTERS) || echo "Tests of the embedded models are skipped."
-	@test -x "$(or $(CHROMIUM),/usr/bin/chromium)" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium (or set CHROMIUM to its path)."
+	@test -x "$$($(BIN)/python -c 'from tests import chromium; print(chromium.PATH)')" || echo "Chromium is missing, so browser tests are skipped. To get it: apt-get install chromium-headless-shell (or set CHROMIUM to its path)."
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not scale and not slow" $(ARGS)
 	@# Status 5 says that ARGS chose none of these tests. Without them, the other folders need not be looked through.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not pages and not slow" $(or $(ARGS),tests/browser) || [ $$? -eq 5 ]

@@ -15,7 +15,7 @@ from django.test import TransactionTestCase
 
 pytest.register_assert_rewrite("tests.spec.calls", "tests.processes", "tests.program")
 
-from tests import build  # noqa: E402
+from tests import build, chromium  # noqa: E402
 from tests import site as web_site  # noqa: E402
 from tests.processes import Console, ModelServer  # noqa: E402
 from tests.program import Program  # noqa: E402
@@ -32,7 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the folder they stand in, and leave out what this machine cannot run."""
-    chromium = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     scaled = os.environ.get("DATABASE_URL", "").startswith("postgres") and os.environ.get("REDIS_URL")
     for item in items:
         for name in ("browser", "client", "scale"):
@@ -43,8 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("browser") and os.environ.get("CI"):
             # Two cores, two browsers, a dozen processes: what missed a beat is tried once more, and -ra names it.
             item.add_marker(pytest.mark.flaky(reruns=1))
-        if item.get_closest_marker("browser") and not chromium.exists():
-            item.add_marker(pytest.mark.skip(reason=f"no Chromium at {chromium}: apt-get install chromium"))
+        if item.get_closest_marker("browser") and not chromium.PATH.exists():
+            item.add_marker(pytest.mark.skip(reason=f"no Chromium at {chromium.PATH}: apt-get install chromium"))
         if item.get_closest_marker("scale") and not scaled:
             item.add_marker(pytest.mark.skip(reason="needs DATABASE_URL (Postgres) and REDIS_URL: make test-scale"))
 

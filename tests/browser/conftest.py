@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from tests import chromium
 from tests.processes import Console
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
@@ -45,8 +46,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, once for all tests of this folder."""
     expect.set_options(timeout=10_000)
     with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        one = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        one = playwright.chromium.launch(executable_path=chromium.PATH, args=FLAGS)
         yield one
         one.close()
 
