@@ -41,7 +41,7 @@ def test_a_row_opens_by_a_click_anywhere_on_it(tabs: Callable[..., Tab], console
     ui(page, "close-row").click()
     with tab.context.expect_page() as opened:
         generated(page, 4).click(modifiers=["Control"])
-    assert opened.value.url.endswith(f"{run}rows/4/")
+    expect(opened.value).to_have_url(f"{console.url}{run}rows/4/")
     expect(ui(page, "row-drawer")).to_have_count(0)
     page.get_by_label("Trace of row 5").click()
     expect(page.get_by_role("treegrid")).to_contain_text("evaluate_row")
