@@ -1,4 +1,4 @@
-"""An evaluation as a job: started, run row by row, taken up again, told as a result."""
+"""An evaluation as a job: started, run row by row, taken up again."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
